@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def corrupt(
     if severity not in range(1, 6):
         raise ValueError(f"severity must be 1, 2, 3, 4 or 5, got {severity!r}")
     with _numpy_seeded(frame_seed(video, number)):
-        return _library().corrupt(image, severity=severity, corruption_name=name)
+        return load_library().corrupt(image, severity=severity, corruption_name=name)
 
 
 def frame_seed(video: str, number: int) -> int:
@@ -52,17 +53,20 @@ def frame_seed(video: str, number: int) -> int:
 
 @contextmanager
 def _numpy_seeded(seed: int) -> Iterator[None]:
-    """Seed numpy's global generator for a block and restore its state afterwards."""
-    state = np.random.get_state()
-    np.random.seed(seed)
+    """Seed numpy's global generator, the library's only one, and restore its state afterwards."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
     try:
         yield
     finally:
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002
 
 
-def _library():
-    """Import the corruption library where it is needed: it takes seconds to load."""
+def load_library() -> ModuleType:
+    """Import the corruption library, which takes a second, where it is needed.
+
+    Raises ``ModuleNotFoundError`` with the command that installs it.
+    """
     try:
         import imagecorruptions
     except ModuleNotFoundError as error:

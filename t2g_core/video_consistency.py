@@ -47,20 +47,21 @@ class WindowCounter:
     """Counts the windows of one video as its frames come, in the memory of a few masks.
 
     For each pixel it keeps for how many frames, up to n, the label has been one class, the
-    prediction one class, and the prediction right. Use a new object for every video and every n.
+    prediction one class, and the prediction right. ``counts`` holds the windows so far. Use a new
+    object for every video and every n.
     """
 
     def __init__(self, window: int) -> None:
         if not 1 <= window <= 255:
             raise ValueError(f"window must be 1 to 255 frames, got {window}")
         self.window = window
+        self.counts: list[WindowCounts] = []
         self._frames = 0
 
-    def push(self, preds: np.ndarray, target: np.ndarray) -> WindowCounts | None:
-        """Take the next frame's ``(H, W)`` uint8 masks; count the window that ends with it.
+    def push(self, preds: np.ndarray, target: np.ndarray) -> None:
+        """Take the next frame's ``(H, W)`` uint8 masks; from the n-th on, count its window.
 
-        Returns ``None`` while fewer than n frames have come. Raises ``ValueError`` for other
-        dtypes or when the shape changes.
+        Raises ``ValueError`` for other dtypes or when the shape changes.
         """
         check_masks(preds, target)
         if self._frames == 0:
@@ -75,7 +76,8 @@ class WindowCounter:
         self._extend(self._correct_run, counts=preds == target, same=True)
         self._preds[...], self._target[...] = preds, target
         self._frames += 1
-        return self._count() if self._frames >= self.window else None
+        if self._frames >= self.window:
+            self.counts.append(self._count())
 
     def _extend(self, run: np.ndarray, counts: np.ndarray | bool, same: np.ndarray | bool) -> None:
         """Lengthen runs up to n; begin anew where not ``same``, at 0 where not ``counts``."""
@@ -96,8 +98,9 @@ def count_windows(
 ) -> list[WindowCounts]:
     """Count all windows of one video given as two sequences of ``(H, W)`` uint8 masks."""
     counter = WindowCounter(window)
-    counts = [counter.push(*pair) for pair in zip(preds, target, strict=True)]
-    return [count for count in counts if count is not None]
+    for pair in zip(preds, target, strict=True):
+        counter.push(*pair)
+    return counter.counts
 
 
 def video_consistency(videos: Sequence[Sequence[WindowCounts]]) -> ConsistencyScore:

@@ -116,11 +116,10 @@ def test_counters_of_eight_and_sixteen_share_nothing():
     preds = (rng.random(target.shape) < 0.02).astype(np.uint8)  # right, but for a few flickers
     alone = {n: count_windows(preds, target, n) for n in (8, 16)}
     counters = {n: WindowCounter(n) for n in (8, 16)}
-    together = {n: [] for n in counters}
     for pair in zip(preds, target, strict=True):
-        for n, counter in counters.items():
-            together[n].append(counter.push(*pair))
-    assert {n: [c for c in counts if c] for n, counts in together.items()} == alone
+        for counter in counters.values():
+            counter.push(*pair)
+    assert {n: counter.counts for n, counter in counters.items()} == alone
     assert len(alone[8]) == 33 and len(alone[16]) == 25
     assert video_consistency([alone[8]]) != video_consistency([alone[16]])
 
@@ -130,7 +129,8 @@ def test_the_counter_keeps_its_own_copy_of_the_masks():
     counter = WindowCounter(2)
     counter.push(buffer, target)
     buffer[:] = 1  # a caller may reuse its buffer
-    assert counter.push(buffer, target) == WindowCounts(2, 0, 0)
+    counter.push(buffer, target)
+    assert counter.counts == [WindowCounts(2, 0, 0)]
 
 
 def slow_windows(preds, target, n) -> list[WindowCounts]:

@@ -1,0 +1,176 @@
+"""``t2g eval``: compare checkpoints on labelled video under several conditions in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from t2g_core.camvid import Video, VideoFrame
+from t2g_core.corruptions import CORRUPTIONS, SEVERITY, load_library
+from t2g_core.datasets import DATASETS
+from t2g_core.eval_modes import MODES
+from t2g_core.eval_pictures import Sample, contact_sheet, save_picture
+from t2g_core.eval_report import Settings, format_tables, mean_row, result_row, write_report
+from t2g_core.evaluate import CLEAN, evaluate, load_frame
+
+if TYPE_CHECKING:
+    from t2g_core.streaming import StreamingSegmenter
+
+PICTURED_FRAMES = 6
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``t2g eval``."""
+    parser.description = (
+        "Measure mIoU and video consistency (VC8, VC16) of checkpoints on labelled video. All "
+        "figures are percentages from 0 to 100. VC is a mean over videos; `correct` asks for a "
+        "constant and right prediction, `stable` for a constant one, `vspw` is VSPW's own script."
+    )
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        type=Path,
+        help="a checkpoint file; repeat it to compare several (default: the shipped one)",
+    )
+    parser.add_argument("--data", choices=DATASETS, default="camvid", help="default: %(default)s")
+    parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
+    parser.add_argument("--split", default="val", help="default: %(default)s")
+    parser.add_argument(
+        "--corruption",
+        action="append",
+        choices=(CLEAN, *CORRUPTIONS, "all"),
+        help="weather put on every frame; repeat it to compare several; `all` is clean, the four "
+        "and the mean of the four (default: clean)",
+    )
+    parser.add_argument(
+        "--severity",
+        type=int,
+        choices=range(1, 6),
+        default=SEVERITY,
+        help="of the corruption (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="stream",
+        help="stream: every mask at once from the frames so far; clip: clips without overlap, as "
+        "in the paper; frame: no memory at all (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="cpu", help="default: %(default)s")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object instead of tables; with several checkpoints or conditions it "
+        "holds a list under `results`",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="also write results.json, results.csv and pictures (image, ground truth, prediction)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate every checkpoint under every condition, print the results and return 0.
+
+    Raises ``FileNotFoundError`` and ``ValueError`` for faulty data, files or options.
+    """
+    from t2g_core.streaming import StreamingSegmenter  # torch loads only when it is needed
+
+    check_early(args)
+    videos = DATASETS[args.data].load_videos(args.root, args.split)
+    rows = []
+    for checkpoint in args.checkpoint or [None]:
+        segmenter = StreamingSegmenter.from_checkpoint(checkpoint, device=args.device)
+        name = "shipped" if checkpoint is None else str(checkpoint)
+        rows += evaluate_checkpoint(segmenter, name, videos, args)
+    document = rows[0] if len(rows) == 1 else {"results": rows}
+    print(json.dumps(document, indent=2) if args.json else format_tables(rows))
+    if args.out:
+        write_report(args.out, document, rows)
+        print(f"results and pictures are in {args.out}", file=sys.stderr)
+    return 0
+
+
+def check_early(args: argparse.Namespace) -> None:
+    """Find a missing checkpoint or library now and not after the first ten minutes."""
+    for checkpoint in args.checkpoint or []:
+        if not checkpoint.is_file():
+            raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; see `t2g train`")
+    if conditions(args.corruption) != [CLEAN]:
+        load_library()
+
+
+def evaluate_checkpoint(
+    segmenter: StreamingSegmenter, name: str, videos: Sequence[Video], args: argparse.Namespace
+) -> list[dict]:
+    """Evaluate one checkpoint under each condition; a mean follows if all weathers are there."""
+    rows = []
+    for corruption in conditions(args.corruption):
+        settings = Settings(
+            checkpoint=name,
+            data=args.data,
+            split=args.split,
+            mode=args.mode,
+            corruption=corruption,
+            severity=args.severity,
+            device=args.device,
+        )
+        rows.append(evaluate_condition(segmenter, settings, videos, args.out))
+    weathers = [row for row in rows if row["corruption"] != CLEAN]
+    return rows + [mean_row(weathers)] if len(weathers) == len(CORRUPTIONS) else rows
+
+
+def evaluate_condition(
+    segmenter: StreamingSegmenter, settings: Settings, videos: Sequence[Video], out: Path | None
+) -> dict:
+    """Evaluate under one condition, with a progress bar on stderr and pictures in ``out``."""
+    frames = [frame for video in videos for frame in video.frames]
+    pictured = {frames[i] for i in np.linspace(0, len(frames) - 1, PICTURED_FRAMES, dtype=int)}
+    samples = []
+
+    def on_frame(frame: VideoFrame, mask: np.ndarray, target: np.ndarray) -> None:
+        progress.update()
+        if out and frame in pictured:
+            image = load_frame(frame, settings.corruption, settings.severity)
+            samples.append(Sample(f"{frame.video} {frame.number}", image, target, mask))
+
+    title = f"{Path(settings.checkpoint).stem} {settings.corruption}"
+    with tqdm(total=len(frames), desc=title, unit="frame", file=sys.stderr) as progress:
+        evaluation = evaluate(
+            segmenter,
+            videos,
+            DATASETS[settings.data],
+            mode=settings.mode,
+            corruption=settings.corruption,
+            severity=settings.severity,
+            on_frame=on_frame,
+        )
+    if out:
+        sheet = contact_sheet(samples, segmenter.class_names, segmenter.palette)
+        save_picture(out / picture_name(settings), sheet)
+    return result_row(evaluation, segmenter.class_names, settings)
+
+
+def picture_name(settings: Settings) -> str:
+    """Name a contact sheet by checkpoint path and settings: ``runs_a_last_stream_fog.png``."""
+    checkpoint = str(Path(settings.checkpoint).with_suffix(""))
+    name = f"{checkpoint} {settings.mode} {settings.corruption}"
+    return re.sub(r"\W+", "_", name).strip("_") + ".png"
+
+
+def conditions(chosen: Sequence[str] | None) -> list[str]:
+    """Spell out ``all`` and drop repetitions; nothing chosen means clean."""
+    spelt = []
+    for name in chosen or [CLEAN]:
+        spelt += [CLEAN, *CORRUPTIONS] if name == "all" else [name]
+    return list(dict.fromkeys(spelt))

@@ -1,0 +1,188 @@
+"""Evaluation results as rows: what they hold, and how they become tables, JSON and CSV.
+
+A row is the JSON object of one checkpoint under one condition. All scores in it are percentages
+from 0 to 100, or ``None`` where nothing could be scored (a class without ground truth, say).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from t2g_core.corruptions import SEEDING
+from t2g_core.evaluate import CLEAN, WINDOWS, Evaluation
+from t2g_core.metrics import iou, miou
+from t2g_core.video_consistency import ConsistencyScore
+
+MEAN = "mean"  # stands as the corruption of the row that averages the weathers
+READINGS = ("correct", "stable", "vspw")
+DECIMALS = 4
+ABSENT = "-"  # a score that does not exist, in a table
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a row was measured with; all of it is printed with the row."""
+
+    checkpoint: str
+    data: str
+    split: str
+    mode: str
+    corruption: str
+    severity: int
+    device: str
+
+
+def result_row(evaluation: Evaluation, class_names: Sequence[str], settings: Settings) -> dict:
+    """Put an evaluation and its settings into one JSON object."""
+    row = {
+        "miou": _percent(miou(evaluation.confmat)),
+        "iou": {
+            name: _percent(value)
+            for name, value in zip(class_names, iou(evaluation.confmat), strict=True)
+        },
+        **{f"vc{n}": _consistency(score) for n, score in evaluation.vc.items()},
+        "frames": evaluation.frames,
+        "seconds": round(evaluation.seconds, 3),
+        "unit": "percent",
+        **asdict(settings),
+    }
+    if settings.corruption == CLEAN:
+        return {**row, "severity": None, "seeding": None}
+    return {**row, "seeding": SEEDING}
+
+
+def mean_row(rows: Sequence[dict]) -> dict:
+    """Average the scores of several conditions of one checkpoint; frames and seconds add up.
+
+    A score that is ``None`` in one of them is ``None`` in the mean.
+    """
+    return {
+        **rows[0],
+        "miou": _mean([row["miou"] for row in rows]),
+        "iou": {name: _mean([row["iou"][name] for row in rows]) for name in rows[0]["iou"]},
+        **{
+            key: {reading: _mean([row[key][reading] for row in rows]) for reading in READINGS}
+            for key in _vc_keys()
+        },
+        "frames": sum(row["frames"] for row in rows),
+        "seconds": round(sum(row["seconds"] for row in rows), 3),
+        "corruption": MEAN,
+        "mean_of": [row["corruption"] for row in rows],
+    }
+
+
+def format_tables(rows: Sequence[dict]) -> str:
+    """Return the scores and the IoU of every class as two plain-text tables with their settings."""
+    return "\n".join(
+        [
+            *_align(_score_table(rows)),
+            "",
+            "IoU by class",
+            *_align(_class_table(rows)),
+            "",
+            *_footnotes(rows),
+        ]
+    )
+
+
+def write_report(folder: Path, document: dict, rows: Sequence[dict]) -> None:
+    """Write ``results.json`` and ``results.csv`` (one line a row) into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(document, indent=2) + "\n")
+    flat = [_flatten(row) for row in rows]
+    columns = list(dict.fromkeys(key for row in flat for key in row))
+    with (folder / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(flat)
+
+
+def _score_table(rows: Sequence[dict]) -> list[list[str]]:
+    names = [f"{key.upper()} {reading}" for reading in READINGS for key in _vc_keys()]
+    table = [["checkpoint", "mode", "condition", "mIoU", *names, "frames", "seconds"]]
+    for row in rows:
+        scores = [row[key][reading] for reading in READINGS for key in _vc_keys()]
+        table.append(
+            [row["checkpoint"], row["mode"], row["corruption"]]
+            + [_cell(score) for score in (row["miou"], *scores)]
+            + [str(row["frames"]), f"{row['seconds']:.0f}"]
+        )
+    return table
+
+
+def _class_table(rows: Sequence[dict]) -> list[list[str]]:
+    header = ["checkpoint", "condition", *rows[0]["iou"]]
+    return [header] + [
+        [row["checkpoint"], row["corruption"], *(_cell(value) for value in row["iou"].values())]
+        for row in rows
+    ]
+
+
+def _footnotes(rows: Sequence[dict]) -> list[str]:
+    """Say what the figures are: unit, data, and how the weather was made."""
+    first = rows[0]
+    notes = [
+        f"percent, 0 to 100; {first['data']} {first['split']}; VC is the mean over videos "
+        "(correct: constant and right; stable: constant; vspw: VSPW's script)"
+    ]
+    weather = next((row for row in rows if row["corruption"] != CLEAN), None)
+    if weather:
+        notes.append(f"weather: severity {weather['severity']}, seeding {weather['seeding']}")
+    skipped = sum(row[key].get("skipped_windows", 0) for row in rows for key in _vc_keys())
+    if skipped:
+        notes.append(f"{skipped} windows had no label-stable pixel and were skipped")
+    return notes
+
+
+def _align(table: list[list[str]]) -> list[str]:
+    """Pad the cells of each column: names to the left, numbers to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    numeric = [_is_number(cell) for cell in table[-1]]
+    return [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in table
+    ]
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).isdigit() or cell == ABSENT
+
+
+def _flatten(row: dict) -> dict:
+    """Turn ``{"iou": {"car": 1}}`` into ``{"iou.car": 1}``, and lists into one cell."""
+    flat = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": cell for inner, cell in value.items()}
+        else:
+            flat[key] = " ".join(value) if isinstance(value, list) else value
+    return flat
+
+
+def _vc_keys() -> list[str]:
+    return [f"vc{n}" for n in WINDOWS]
+
+
+def _consistency(score: ConsistencyScore) -> dict:
+    fields = score._asdict()
+    return {**fields, **{reading: _percent(fields[reading]) for reading in READINGS}}
+
+
+def _percent(fraction: float) -> float | None:
+    return None if math.isnan(fraction) else round(100 * float(fraction), DECIMALS)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    return None if None in values else round(sum(values) / len(values), DECIMALS)
+
+
+def _cell(score: float | None) -> str:
+    return ABSENT if score is None else f"{score:.1f}"
