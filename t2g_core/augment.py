@@ -1,0 +1,197 @@
+"""Augmentation of a training clip: geometry drawn once a clip, photometric distortion a frame.
+
+Images are (H, W, 3) float32 RGB in [0, 1]. None of the distortions imitates weather (no haze over
+depth, no fractal fog, no flakes, streaks, drops or frost pictures): fog, frost, snow and spatter
+stay unseen for the evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from t2g_core.labels import IGNORE_INDEX
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A box of the frame in shares of its width and height, and a horizontal flip."""
+
+    left: float
+    top: float
+    share: float
+    flip: bool
+
+
+def draw_crop(rng: Rng, share: tuple[float, float]) -> Crop:
+    """A box of the frame's own aspect ratio, its side between two shares of the frame's."""
+    size = rng.uniform(*share)
+    return Crop(rng.uniform(0, 1 - size), rng.uniform(0, 1 - size), size, bool(rng.random() < 0.5))
+
+
+def camera_move(rng: Rng, crop: Crop, frames: int) -> list[Crop]:
+    """The boxes of a slow virtual drive: the view narrows a little and drifts, frame by frame."""
+    step = rng.uniform(0.0, 0.02)
+    drift = rng.uniform(-0.01, 0.01, size=2) * crop.share
+    boxes = []
+    for t in range(frames):
+        size = crop.share * (1 - step) ** t
+        left = crop.left + (crop.share - size) / 2 + drift[0] * t
+        top = crop.top + (crop.share - size) / 2 + drift[1] * t
+        boxes.append(Crop(np.clip(left, 0, 1 - size), np.clip(top, 0, 1 - size), size, crop.flip))
+    return boxes
+
+
+def apply_crop(image: np.ndarray, crop: Crop, size: tuple[int, int], label: bool) -> np.ndarray:
+    """Cut the box and resize it to (width, height): bilinear, or nearest for a label map."""
+    height, width = image.shape[:2]
+    scale_x, scale_y = size[0] / (crop.share * width), size[1] / (crop.share * height)
+    matrix = np.array(
+        [
+            [scale_x, 0, (0.5 - crop.left * width) * scale_x - 0.5],
+            [0, scale_y, (0.5 - crop.top * height) * scale_y - 0.5],
+        ]
+    )
+    cut = cv2.warpAffine(
+        image,
+        matrix,
+        size,
+        flags=cv2.INTER_NEAREST if label else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT if label else cv2.BORDER_REPLICATE,
+        borderValue=IGNORE_INDEX,
+    )
+    return np.ascontiguousarray(cut[:, ::-1]) if crop.flip else cut
+
+
+def distort(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Photometric distortion: colour always, two times in three some of the harsher ones."""
+    image = colour_jitter(image, rng)
+    if rng.random() < 0.67:
+        for distortion, probability in DISTORTIONS.items():
+            if rng.random() < probability:
+                image = np.clip(distortion(image, rng), 0, 1)
+    return np.clip(image, 0, 1).astype(np.float32)
+
+
+def colour_jitter(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Brightness, contrast, saturation and white balance."""
+    image = image * rng.uniform(0.7, 1.3)
+    image = (image - image.mean()) * rng.uniform(0.6, 1.4) + image.mean()
+    grey = image.mean(axis=2, keepdims=True)
+    image = grey + (image - grey) * rng.uniform(0.3, 1.5)
+    return np.clip(image * rng.uniform(0.85, 1.15, size=3), 0, 1).astype(np.float32)
+
+
+def gamma(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Darker or lighter midtones."""
+    return image ** np.exp(rng.uniform(-0.7, 0.7))
+
+
+def low_contrast(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """The whole image squeezed towards one random grey."""
+    share = rng.uniform(0.25, 0.9)
+    return image * share + rng.uniform(0.0, 1.0) * (1 - share)
+
+
+def uneven_light(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """A smooth gain over the image, as from shade or a vignette."""
+    coarse = rng.normal(0, 0.4, size=(4, 5)).astype(np.float32)
+    field = cv2.resize(coarse, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return image * np.exp(field)[..., None]
+
+
+def blur(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Gaussian blur, or motion blur along a random line."""
+    if rng.random() < 0.6:
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5))
+    length = int(rng.integers(3, 14))
+    kernel = np.zeros((length, length), np.float32)
+    angle = rng.uniform(0, np.pi)
+    middle, reach = (length - 1) / 2, length / 2
+    ends = [
+        (middle + s * reach * np.cos(angle), middle + s * reach * np.sin(angle)) for s in (-1, 1)
+    ]
+    points = [tuple(int(round(v)) for v in end) for end in ends]
+    cv2.line(kernel, *points, 1.0)
+    return cv2.filter2D(image, -1, kernel / kernel.sum())
+
+
+def noise(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Gaussian, speckle or impulse noise, fine or coarse-grained."""
+    height, width = image.shape[:2]
+    grain = int(rng.integers(1, 4))
+    shape = (height // grain + 1, width // grain + 1, 3 if rng.random() < 0.5 else 1)
+    if rng.random() < 0.3:
+        hit = _enlarge((rng.random(shape) < rng.uniform(0.005, 0.08)).astype(np.float32), image)
+        return image * (1 - hit) + hit * rng.random()
+    field = _enlarge(rng.normal(0, rng.uniform(0.02, 0.15), shape).astype(np.float32), image)
+    return image + field * (image if rng.random() < 0.4 else 1.0)
+
+
+def _enlarge(field: np.ndarray, image: np.ndarray) -> np.ndarray:
+    field = cv2.resize(field, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    return field if field.ndim == 3 else field[..., None]
+
+
+def coarse_pixels(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """A low resolution, enlarged again."""
+    share = rng.uniform(0.25, 0.7)
+    small = cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def jpeg(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Strong JPEG compression."""
+    quality = int(rng.integers(8, 50))
+    encoded = cv2.imencode(
+        ".jpg", (image * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    return cv2.imdecode(encoded[1], cv2.IMREAD_COLOR).astype(np.float32) / 255
+
+
+def random_texture(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """A random 3x3 filter that mixes channels, blended in: shapes stay, textures change."""
+    kernels = rng.normal(0, 1 / 3, size=(3, 3, 3)).astype(np.float32)
+    mixed = np.stack([cv2.filter2D(image, -1, k).mean(axis=2) for k in kernels], axis=2)
+    mixed = (mixed - mixed.mean()) / (mixed.std() + 1e-3) * image.std() + image.mean()
+    share = rng.uniform(0.2, 0.7)
+    return image * (1 - share) + mixed * share
+
+
+def erase(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Random erasing: boxes and ellipses of flat colour or noise; what they hide keeps its label."""
+    image = image.copy()
+    height, width = image.shape[:2]
+    largest = np.exp(rng.uniform(np.log(0.02), np.log(0.3)))
+    for _ in range(int(rng.integers(1, 3 + min(40, int(0.25 / largest**1.5))))):
+        size = rng.uniform(0.2, 1.0, size=2) * largest * width
+        centre = rng.uniform(0, 1, size=2) * (width, height)
+        mask = np.zeros((height, width), np.uint8)
+        box = (tuple(map(float, centre)), tuple(map(float, size)), float(rng.uniform(0, 180)))
+        if rng.random() < 0.5:
+            cv2.ellipse(mask, box, 1, -1)
+        else:
+            cv2.fillPoly(mask, [cv2.boxPoints(box).astype(np.int32)], 1)
+        hidden = mask.astype(bool)
+        fill = rng.random(3) + rng.normal(0, rng.uniform(0, 0.2), size=(int(hidden.sum()), 3))
+        opacity = rng.uniform(0.6, 1.0)
+        image[hidden] = image[hidden] * (1 - opacity) + fill * opacity
+    return image
+
+
+DISTORTIONS: dict[Callable[[np.ndarray, Rng], np.ndarray], float] = {
+    random_texture: 0.2,
+    uneven_light: 0.3,
+    gamma: 0.3,
+    blur: 0.25,
+    coarse_pixels: 0.15,
+    low_contrast: 0.4,
+    erase: 0.4,
+    noise: 0.35,
+    jpeg: 0.15,
+}

@@ -1,0 +1,37 @@
+"""The `t2g` console command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+COMMANDS = {
+    "train": ("t2g_core.train", "train a model on one labelled source domain"),
+    "eval": ("t2g_core.eval_command", "accuracy and video consistency of checkpoints"),
+    "bag": ("t2g_core.bag_eval", "segment a rosbag2 offline, repeatable to the bit"),
+    "scene": ("t2g_core.scene_command", "render the procedural street scene with labels"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; errors of input end with a sentence and exit code 2."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="t2g", description="Domain-generalised video semantic segmentation."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if argv[:1] == [name]:  # a command's imports cost seconds: only the one asked for
+            importlib.import_module(module).add_arguments(command)
+    args = parser.parse_args(argv)
+    try:
+        return importlib.import_module(COMMANDS[args.command][0]).run(args)
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+        print(f"t2g {args.command}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

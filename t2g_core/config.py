@@ -1,0 +1,140 @@
+"""One complete YAML a model: encoder, trainable head, training. Unknown keys raise."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from t2g_core.encoder import EncoderConfig
+from t2g_core.frame_heads import FrameHeadConfig
+from t2g_core.model import Time2GeneralConfig
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Frozen text encoder for the class names; `{}` in the prompt is replaced by the name."""
+
+    encoder: str = "all-MiniLM-L6-v2"
+    prompt: str = "a photo of a {} in a street scene"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training on one labelled source domain.
+
+    dataset, split: which frames. iterations, batch_clips: length and batch; a clip has up to
+        clip_frames frames, their number drawn anew each iteration so that a filling buffer is a
+        seen case.
+    crop_size: width, height fed to the encoder. crop_share: smallest and largest share of the
+        frame's width a crop covers; max_class_share: crops that one class fills beyond it are
+        drawn again.
+    strides: frames between neighbours of a clip, drawn once a clip; 0 repeats one frame under a
+        slow virtual camera move, which stands for the dense limit of a sparse source.
+    cached_clips: clips drawn and encoded before they repeat (frozen features are what a CPU can
+        keep); 0: every iteration draws a new one.
+    learning_rate decays polynomially (power 0.9) to zero after warmup iterations.
+    precision: `bf16` (autocast) or `fp32`.
+    *_weight: weights of the losses; class_balance: exponent b of the class weights f^-b.
+    """
+
+    dataset: str
+    split: str
+    seed: int
+    iterations: int
+    batch_clips: int
+    clip_frames: int
+    crop_size: tuple[int, int]
+    crop_share: tuple[float, float]
+    max_class_share: float
+    strides: tuple[int, ...]
+    cached_clips: int
+    learning_rate: float
+    warmup: int
+    weight_decay: float
+    clip_gradient: float
+    ema_decay: float
+    points: int
+    set_weight: float
+    pixel_weight: float
+    class_balance: float
+    mtc_weight: float
+    mtc_trim: float
+    precision: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """input_size: width, height a frame is resized to. Exactly one of the two heads is given."""
+
+    encoder: EncoderConfig
+    input_size: tuple[int, int]
+    text: TextConfig
+    train: TrainConfig
+    time2general: Time2GeneralConfig | None = None
+    frame_head: FrameHeadConfig | None = None
+
+    def __post_init__(self):
+        if (self.time2general is None) == (self.frame_head is None):
+            raise ValueError("expected exactly one of the sections time2general and frame_head")
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a YAML file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a mapping, or a missing or unknown key, named with its section.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no config file {path}")
+    try:
+        return from_mapping(Config, yaml.safe_load(path.read_text()), path.name)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+
+
+def from_mapping(kind: type, mapping: object, where: str):
+    """Build the dataclass `kind` from nested mappings; `where` names the section in errors."""
+    if not isinstance(mapping, dict):
+        raise ValueError(f"{where}: expected a mapping, got {type(mapping).__name__}")
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(mapping) - set(hints))
+    if unknown:
+        raise ValueError(f"{where}: unknown keys {unknown}, known are {sorted(hints)}")
+    required = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
+    missing = sorted(required - set(mapping))
+    if missing:
+        raise ValueError(f"{where}: missing keys {missing}")
+    values = {k: _value(hints[k], v, f"{where}.{k}") for k, v in mapping.items()}
+    return kind(**values)
+
+
+def _value(hint: object, value: object, where: str):
+    if isinstance(hint, types.UnionType):  # optional section
+        if value is None:
+            return None
+        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, where)
+    if typing.get_origin(hint) is tuple:
+        return _tuple(hint, value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value
+
+
+def _tuple(hint: object, value: object, where: str) -> tuple:
+    kinds = typing.get_args(hint)
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{where}: expected a list, got {value!r}")
+    if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+        raise ValueError(f"{where}: expected {len(kinds)} values, got {value!r}")
+    return tuple(_value(kinds[0], v, f"{where}[{i}]") for i, v in enumerate(value))

@@ -1,0 +1,65 @@
+"""Frame-by-frame heads on the same frozen tokens: the floor a video method must clear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class FrameHeadConfig:
+    """kind: `linear` (batch norm and 1x1) or `conv` (1x1 to dim, two 3x3, one doubling)."""
+
+    kind: str
+    dim: int = 256
+
+
+class FrameHead(nn.Module):
+    """A per-frame segmenter with the interface of Time2General and a memory of nothing."""
+
+    clip_length = 1
+
+    def __init__(self, config: FrameHeadConfig, token_width: int, num_layers: int, classes: int):
+        super().__init__()
+        self.config = config
+        width = num_layers * token_width
+        if config.kind == "linear":
+            self.head = nn.Sequential(nn.BatchNorm2d(width), nn.Conv2d(width, classes, 1))
+        elif config.kind == "conv":
+            self.head = nn.Sequential(
+                nn.Conv2d(width, config.dim, 1),
+                nn.BatchNorm2d(config.dim),
+                nn.ReLU(),
+                nn.Conv2d(config.dim, config.dim, 3, padding=1),
+                nn.BatchNorm2d(config.dim),
+                nn.ReLU(),
+                nn.Upsample(scale_factor=2, mode="bilinear"),
+                nn.Conv2d(config.dim, config.dim, 3, padding=1),
+                nn.BatchNorm2d(config.dim),
+                nn.ReLU(),
+                nn.Conv2d(config.dim, classes, 1),
+            )
+        else:
+            raise ValueError(f"kind: expected linear or conv, got {config.kind!r}")
+
+    def remember(
+        self, tokens: list[torch.Tensor], images: torch.Tensor
+    ) -> tuple[torch.Tensor, None]:
+        """tokens: one (B, N, C) a layer; images (B, 3, H, W) -> logits (B, K, h, w), nothing."""
+        grid = images.shape[-2] // 16, images.shape[-1] // 16
+        maps = torch.cat(tokens, dim=-1).transpose(1, 2).unflatten(2, grid)
+        return self.head(maps), None
+
+    def step(self, maps: torch.Tensor, memory: list[None]) -> torch.Tensor:
+        """Class probabilities of the newest frame at stride 4, (B, K, H/4, W/4)."""
+        del memory
+        stride = 4 if self.config.kind == "linear" else 2
+        logits = F.interpolate(maps, scale_factor=stride, mode="bilinear")
+        return logits.softmax(dim=1)
+
+    def segment_clip(self, frames: list[tuple[torch.Tensor, None]]) -> list[torch.Tensor]:
+        """A clip -> probabilities (B, K, H/4, W/4) of every frame."""
+        return [self.step(maps, []) for maps, _ in frames]
