@@ -1,0 +1,53 @@
+"""When a frame does not continue the video before it, so that the clip buffer starts anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from t2g_ros.msg import TemporalConsistency
+
+
+@dataclass(frozen=True)
+class FrameInfo:
+    """What continuity is judged by: the image's stamp [s] and its size (height, width)."""
+
+    stamp_s: float
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Why the buffer was emptied: a RESET_ constant of the message, and the same in words."""
+
+    reason: str
+    detail: str
+
+
+START = Reset(TemporalConsistency.RESET_START, "first frame")
+
+
+def reset_between(previous: FrameInfo, frame: FrameInfo, max_gap_s: float) -> Reset | None:
+    """Why `frame` cannot follow `previous` in one clip; None if it can.
+
+    A stamp that repeats is no break: some drivers stamp coarsely or not at all.
+
+    previous: the last frame that was segmented.
+    max_gap_s: the largest step between two stamps within a clip [s].
+    """
+    step_s = frame.stamp_s - previous.stamp_s
+    if step_s < 0:
+        return Reset(
+            TemporalConsistency.RESET_STAMP_WENT_BACK, f"the stamp went back by {-step_s:.3f} s"
+        )
+    if step_s > max_gap_s:
+        return Reset(
+            TemporalConsistency.RESET_GAP,
+            f"{step_s:.3f} s since the last frame, more than max_gap_s = {max_gap_s:g}",
+        )
+    if frame.size != previous.size:
+        height, width = frame.size
+        return Reset(
+            TemporalConsistency.RESET_IMAGE_SIZE,
+            f"{width}x{height} pixels after {previous.size[1]}x{previous.size[0]}",
+        )
+    return None

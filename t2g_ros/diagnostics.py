@@ -1,0 +1,84 @@
+"""The node's line on /diagnostics: one status with everything a person asks first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from t2g_ros.stream_statistics import BAD_IMAGE, INFERENCE_ERROR, StatisticsSnapshot
+
+LOADING, RUNNING, FAILED = "loading", "running", "failed"
+
+
+@dataclass(frozen=True)
+class NodeHealth:
+    """What the statistics do not know about the node.
+
+    Attributes:
+        state: LOADING, RUNNING or FAILED.
+        state_detail: the same with more words, such as the error it failed with.
+        image_topic: the full name of the topic that images are awaited on.
+        no_image_warning_s: silence on that topic for longer than this is a warning [s].
+        checkpoint, device: what runs where; empty while unknown.
+    """
+
+    state: str
+    state_detail: str
+    image_topic: str
+    no_image_warning_s: float
+    checkpoint: str
+    device: str
+
+
+def diagnostic_status(
+    name: str, health: NodeHealth, now: StatisticsSnapshot, before: StatisticsSnapshot
+) -> DiagnosticStatus:
+    """The status of this moment; `before` is the snapshot of the previous status."""
+    level, message = judge(health, now, before)
+    return DiagnosticStatus(
+        level=level,
+        name=name,
+        message=message,
+        hardware_id=health.device,
+        values=[KeyValue(key=key, value=value) for key, value in values(health, now).items()],
+    )
+
+
+def judge(
+    health: NodeHealth, now: StatisticsSnapshot, before: StatisticsSnapshot
+) -> tuple[bytes, str]:
+    """Level and sentence: the worst that is true now, or has happened since `before`."""
+    failed = now.dropped[INFERENCE_ERROR] - before.dropped[INFERENCE_ERROR]
+    unreadable = now.dropped[BAD_IMAGE] - before.dropped[BAD_IMAGE]
+    if health.state == FAILED:
+        return DiagnosticStatus.ERROR, health.state_detail
+    if failed:
+        return DiagnosticStatus.ERROR, f"the model failed on {failed} images: {now.last_error}"
+    if health.state == LOADING:
+        return DiagnosticStatus.WARN, health.state_detail
+    if unreadable:
+        return DiagnosticStatus.WARN, f"{unreadable} images cannot be read: {now.last_error}"
+    if now.silence_s > health.no_image_warning_s:
+        return DiagnosticStatus.WARN, f"no image on {health.image_topic} for {now.silence_s:.0f} s"
+    rates = f"{now.mask_rate_hz:.1f} masks/s of {now.input_rate_hz:.1f} images/s"
+    return DiagnosticStatus.OK, rates
+
+
+def values(health: NodeHealth, now: StatisticsSnapshot) -> dict[str, str]:
+    """The figures, each as text; units are in the names, a figure not known yet is `nan`."""
+    return {
+        "state": health.state,
+        "images_received": str(now.received),
+        "masks_published": str(now.masks),
+        **{f"dropped_{cause}": str(count) for cause, count in now.dropped.items()},
+        "input_rate_hz": f"{now.input_rate_hz:.2f}",
+        "mask_rate_hz": f"{now.mask_rate_hz:.2f}",
+        "latency_p50_ms": f"{now.latency_p50_ms:.1f}",
+        "latency_p95_ms": f"{now.latency_p95_ms:.1f}",
+        "silence_s": f"{now.silence_s:.1f}",
+        "last_error": now.last_error,
+        "image_topic": health.image_topic,
+        "checkpoint": health.checkpoint,
+        "device": health.device,
+    }

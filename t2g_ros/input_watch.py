@@ -1,0 +1,55 @@
+"""Plain words for the commonest trouble on a robot: nothing arrives, and nobody says why."""
+
+from __future__ import annotations
+
+from rclpy.event_handler import QoSOfferedIncompatibleQoSInfo, QoSRequestedIncompatibleQoSInfo
+from rclpy.node import Node
+from rclpy.qos import qos_policy_name_from_kind
+
+IMAGE_TYPE = "sensor_msgs/msg/Image"
+
+
+def why_no_image(node: Node, topic: str, silence_s: float) -> str:
+    """A sentence on why no image may have come on `topic` (full name) for `silence_s` seconds."""
+    publishers = node.count_publishers(topic)
+    silence = f"no image on {topic} for {silence_s:.0f} s"
+    if publishers:
+        return (
+            f"{silence}, though {publishers} publisher(s) are there: is the camera running, or "
+            "does the network drop large messages?"
+        )
+    others = other_image_topics(node, topic)
+    if others:
+        return f"{silence} and nobody publishes there; image topics here: {', '.join(others)}"
+    return f"{silence} and nobody publishes images here: camera not started, other ROS_DOMAIN_ID?"
+
+
+def other_image_topics(node: Node, topic: str) -> list[str]:
+    """Topics of images that somebody else publishes, without `topic` itself."""
+    own = node.get_fully_qualified_name() + "/"
+    return sorted(
+        name
+        for name, types in node.get_topic_names_and_types()
+        if IMAGE_TYPE in types
+        and name != topic
+        and not name.startswith(own)
+        and node.count_publishers(name)
+    )
+
+
+def unheard_publisher(topic: str, event: QoSRequestedIncompatibleQoSInfo) -> str:
+    """A sentence for a publisher whose images cannot come because of its quality of service."""
+    policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+    return (
+        f"a publisher on {topic} offers a {policy} that this node cannot take: its images do not "
+        f"come; change its quality of service ({policy})"
+    )
+
+
+def unserved_subscriber(topic: str, event: QoSOfferedIncompatibleQoSInfo) -> str:
+    """A sentence for a subscriber that cannot get this node's messages."""
+    policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+    return (
+        f"a subscriber of {topic} asks for a {policy} that this node does not offer: it gets no "
+        "messages; let it ask for best-effort or reliable, volatile"
+    )

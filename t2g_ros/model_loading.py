@@ -1,0 +1,32 @@
+"""From the node's parameters to a model that is ready; slow, so the inference thread does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from t2g_ros.video_segmenter import VideoSegmenter
+
+
+def load_video_segmenter(
+    checkpoint: str, device: str, consistency_window: int
+) -> tuple[VideoSegmenter, str]:
+    """Load the checkpoint and its encoder onto the device; return them with the device's name.
+
+    checkpoint: path, `~` allowed; empty for the shipped one. device: see the parameter.
+
+    Raises:
+        FileNotFoundError, ValueError, RuntimeError: no such checkpoint, not one, or no such device.
+    """
+    # PyTorch takes seconds to import: the node is up, and says so, before that.
+    import torch
+
+    from t2g_core.streaming import StreamingSegmenter
+    from t2g_ros.video_segmenter import VideoSegmenter
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    path = Path(checkpoint).expanduser() if checkpoint else None
+    segmenter = StreamingSegmenter.from_checkpoint(path, device)
+    return VideoSegmenter(segmenter, consistency_window), device

@@ -1,0 +1,68 @@
+"""The node's publishers, and what goes out for one segmented image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from t2g_ros.input_watch import unserved_subscriber
+from t2g_ros.messages import image_message, overlay, temporal_consistency_message
+from t2g_ros.msg import TemporalConsistency
+
+if TYPE_CHECKING:  # imports PyTorch, which the node does after it has said that it is up
+    from t2g_core.streaming import StreamingSegmenter
+    from t2g_ros.video_segmenter import SegmentedFrame
+
+# Reliable and shallow: every subscriber can take it.
+OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class Outputs:
+    """~/mask and ~/temporal_consistency always; ~/confidence and ~/overlay while someone listens.
+
+    All carry the header of the image they belong to, and pictures have its size.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._mask = self._publisher(Image, "~/mask")
+        self._consistency = self._publisher(TemporalConsistency, "~/temporal_consistency")
+        self._confidence = self._publisher(Image, "~/confidence")
+        self._overlay = self._publisher(Image, "~/overlay")
+
+    def publish(
+        self,
+        header: Header,
+        image: np.ndarray,
+        frame: SegmentedFrame,
+        segmenter: StreamingSegmenter,
+        overlay_opacity: float,
+    ) -> None:
+        """Publish everything for one image, (H, W, 3) uint8 RGB; header is that of its message."""
+        mask = frame.result.mask
+        self._mask.publish(image_message(mask, "mono8", header))
+        self._consistency.publish(
+            temporal_consistency_message(
+                frame, segmenter.class_names, segmenter.clip_length, header
+            )
+        )
+        if self._confidence.get_subscription_count():
+            self._confidence.publish(image_message(frame.result.confidence, "mono8", header))
+        if self._overlay.get_subscription_count():
+            painted = overlay(image, mask, segmenter.palette, overlay_opacity)
+            self._overlay.publish(image_message(painted, "rgb8", header))
+
+    def _publisher(self, message_type: type, topic: str) -> Publisher:
+        name = self._node.resolve_topic_name(topic)
+        logger = self._node.get_logger()
+        events = PublisherEventCallbacks(
+            incompatible_qos=lambda event: logger.warning(unserved_subscriber(name, event))
+        )
+        return self._node.create_publisher(message_type, topic, OUTPUT_QOS, event_callbacks=events)

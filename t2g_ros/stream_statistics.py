@@ -1,0 +1,121 @@
+"""What the node counts and times, for its diagnostics."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import numpy as np
+
+# Why a received image got no mask.
+MODEL_LOADING = "model_loading"  # it came before the model was ready
+NEWER_FRAME = "newer_frame"  # a newer image came before the model had time for it
+BAD_IMAGE = "bad_image"  # it cannot be read
+INFERENCE_ERROR = "inference_error"  # the model failed on it
+CAUSES = (MODEL_LOADING, NEWER_FRAME, BAD_IMAGE, INFERENCE_ERROR)
+
+LATENCY_WINDOW = 200  # masks
+RATE_WINDOW_S = 10.0
+
+
+@dataclass(frozen=True)
+class StatisticsSnapshot:
+    """The counters since the start, and rates and latencies of late.
+
+    Attributes:
+        received: images that came.
+        masks: images that got a mask.
+        dropped: for each cause in CAUSES, images that did not.
+        last_error: the last problem with an image or the model; empty if there was none.
+        input_rate_hz, mask_rate_hz: over the last RATE_WINDOW_S seconds.
+        latency_p50_ms, latency_p95_ms: from an image's arrival to its mask's publication, over the
+            last LATENCY_WINDOW masks; NaN before the first.
+        silence_s: time since the last image came, or since the start.
+    """
+
+    received: int
+    masks: int
+    dropped: dict[str, int]
+    last_error: str
+    input_rate_hz: float
+    mask_rate_hz: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    silence_s: float
+
+
+class StreamStatistics:
+    """Counts images, masks and drops. Every method may be called from any thread.
+
+    Times are readings of a monotonic clock [s], given by the caller.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._lock = threading.Lock()
+        self._started_s = now_s
+        self._received = 0
+        self._masks = 0
+        self._dropped: Counter[str] = Counter()
+        self._last_error = ""
+        self._last_arrival_s = now_s
+        self._arrivals_s: deque[float] = deque()
+        self._masks_s: deque[float] = deque()
+        self._latencies_s: deque[float] = deque(maxlen=LATENCY_WINDOW)
+
+    def image_received(self, now_s: float) -> None:
+        with self._lock:
+            self._received += 1
+            self._last_arrival_s = now_s
+            _append_recent(self._arrivals_s, now_s)
+
+    def mask_published(self, arrival_s: float, now_s: float) -> None:
+        """Count a mask; arrival_s is when its image came."""
+        with self._lock:
+            self._masks += 1
+            self._latencies_s.append(now_s - arrival_s)
+            _append_recent(self._masks_s, now_s)
+
+    def image_dropped(self, cause: str, error: str = "") -> int:
+        """Count an image without a mask, with its error if it had one; return the cause's count.
+
+        Raises:
+            ValueError: `cause` is not in CAUSES.
+        """
+        if cause not in CAUSES:
+            raise ValueError(f"cause: expected one of {', '.join(CAUSES)}; got {cause!r}")
+        with self._lock:
+            self._dropped[cause] += 1
+            self._last_error = error or self._last_error
+            return self._dropped[cause]
+
+    def snapshot(self, now_s: float) -> StatisticsSnapshot:
+        """Everything at one moment."""
+        with self._lock:
+            latencies_ms = 1000 * np.array(self._latencies_s or [math.nan])
+            p50, p95 = np.percentile(latencies_ms, [50, 95])
+            window_s = min(RATE_WINDOW_S, now_s - self._started_s)
+            return StatisticsSnapshot(
+                received=self._received,
+                masks=self._masks,
+                dropped={cause: self._dropped[cause] for cause in CAUSES},
+                last_error=self._last_error,
+                input_rate_hz=_rate_hz(self._arrivals_s, now_s, window_s),
+                mask_rate_hz=_rate_hz(self._masks_s, now_s, window_s),
+                latency_p50_ms=float(p50),
+                latency_p95_ms=float(p95),
+                silence_s=now_s - self._last_arrival_s,
+            )
+
+
+def _append_recent(times_s: deque[float], now_s: float) -> None:
+    """Append now_s and forget what is older than the rates look back."""
+    times_s.append(now_s)
+    while times_s[0] < now_s - RATE_WINDOW_S:
+        times_s.popleft()
+
+
+def _rate_hz(times_s: deque[float], now_s: float, window_s: float) -> float:
+    recent = sum(time_s >= now_s - window_s for time_s in times_s)
+    return recent / window_s if window_s > 0 else 0.0
