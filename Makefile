@@ -1,0 +1,41 @@
+# `make help` lists the targets. PYTHON=python3.12 make setup takes another interpreter.
+
+SHELL := /bin/bash
+INSTALLED := .venv/.installed
+BUILT := install/.built
+# With --symlink-install edited modules need no new build, new ones do.
+SOURCES := package.xml CMakeLists.txt $(wildcard msg/* t2g_ros/*.py t2g_core/*.py launch/* config/*)
+CLIP ?=
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test lint clean
+
+help:
+	@echo "make setup              everything needed, into .venv, and the ROS package built"
+	@echo "make demo               the node on a rendered street scene; results in out/demo"
+	@echo "make demo CLIP=PATH     ... on a folder of images, a video file or a bag"
+	@echo "make test               all tests (PYTEST_ARGS='-k node' for some)"
+	@echo "make lint               ruff"
+	@echo "make clean              remove what was built (.venv stays)"
+
+setup: $(BUILT)
+
+$(INSTALLED): setup.py .ci/setup .ci/repair_ros_wheels.py
+	@.ci/setup install
+	@touch $@
+
+$(BUILT): $(INSTALLED) $(SOURCES)
+	@.ci/setup build
+	@touch $@
+
+demo: setup
+	@. .ci/environment.sh && python -m t2g_ros.demo $(if $(CLIP),--clip "$(CLIP)")
+
+test: setup
+	@. .ci/environment.sh && python -m pytest test $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+clean:
+	rm -rf build install log

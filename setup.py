@@ -1,0 +1,59 @@
+"""For pip: the ROS-free core, the node's modules and the console command `t2g`.
+
+colcon takes the package as ament_cmake (CMakeLists.txt) and does not look here.
+"""
+
+from setuptools import setup
+
+# Wheels of ROS 2 Jazzy, for machines without a ROS distribution: what the node runs with, and what
+# its messages are built with.
+ROS_RUNTIME = """
+    rclpy rmw-fastrtps-cpp sensor-msgs std-msgs std-srvs diagnostic-msgs lifecycle-msgs
+"""
+ROS_BUILD = """
+    rosidl-default-generators rosidl-core-generators common-interfaces ament-package ament-cmake
+    ament-cmake-python ament-cmake-pytest ament-cmake-ros ament-cmake-gtest ament-cmake-gmock
+    ament-cmake-vendor-package ament-cmake-export-targets ament-cmake-export-interfaces
+    ament-cmake-export-link-flags ament-cmake-export-libraries ament-cmake-include-directories
+    python-cmake-module pybind11-vendor
+"""
+
+setup(
+    name="t2g_ros",
+    version="0.1.0",
+    description="Domain-generalised video semantic segmentation (Time2General) as a ROS 2 node",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=["t2g_core", "t2g_ros"],
+    package_data={"t2g_core": ["weights/*.safetensors"]},
+    zip_safe=False,
+    install_requires=[
+        "numpy>=1.26,<3",
+        "opencv-python-headless>=4.8,<6",
+        "torch>=2.4,<3",
+        "torchvision>=0.19,<1",
+        "timm>=1.0.15,<2",
+        "transformers>=4.45,<6",
+        "safetensors>=0.4.3,<1",
+        "onnx>=1.16,<2",
+        "onnxruntime-gpu>=1.18,<2; platform_machine == 'x86_64'",
+        "onnxruntime>=1.18,<2; platform_machine != 'x86_64'",
+        "pyyaml>=6,<7",
+        "tqdm>=4.66,<5",
+        "pillow>=10,<14",
+        "matplotlib>=3.8,<4",
+        "scipy>=1.11,<2",
+        "scikit-image>=0.22,<1",  # this and numba: the weather corruptions of `t2g eval`
+        "numba>=0.59,<1",
+        "rosbags>=0.10,<0.12",
+    ],
+    extras_require={
+        "ros": [
+            *(f"ros-jazzy-{name}" for name in (ROS_RUNTIME + ROS_BUILD).split()),
+            "colcon-common-extensions>=0.3,<0.4",
+            "empy>=3.3,<4",
+        ],
+        "dev": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.14,<1"],
+    },
+    entry_points={"console_scripts": ["t2g = t2g_core.cli:main"]},
+)
