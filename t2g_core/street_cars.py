@@ -76,7 +76,9 @@ def build_car(rng: np.random.Generator) -> tuple[CarShape, list[Panel]]:
         corners = [(side * top, rear_high[1], rear_high[0]), (side * top, front_high[1], front_high[0]),
                    (side * base, front_low[1], front_low[0]), (side * base, rear_low[1], rear_low[0])]  # fmt: skip
         panels.append(Panel(np.array(corners), side_glass(paint, shape is VAN)))
-    panels.append(Panel(strip(front_high, rear_high, top, top), opaque(sheet(paint * 1.25, (0, 1), (1, 1)))))
+    panels.append(
+        Panel(strip(front_high, rear_high, top, top), opaque(sheet(paint * 1.25, (0, 1), (1, 1))))
+    )
     panels.append(Panel(strip(rear_low, rear_high, base, top), screen(paint, 40.0)))
     panels.append(Panel(strip(front_low, front_high, base, top), screen(paint, 70.0)))
     return shape, panels
@@ -101,7 +103,9 @@ def sheet(paint: np.ndarray, first, second) -> np.ndarray:
     slope = np.arctan2(abs(second[1] - first[1]), abs(second[0] - first[0]) + 1e-6)
     sky = 0.5 * np.cos(slope)
     across = 1 - 0.25 * np.abs(np.linspace(-1, 1, 40)) ** 3
-    colour = paint * (0.7 + 0.5 * np.cos(slope)) * (1 - 0.4 * sky) + 0.4 * sky * np.array((205, 212, 218))
+    colour = paint * (0.7 + 0.5 * np.cos(slope)) * (1 - 0.4 * sky) + 0.4 * sky * np.array(
+        (205, 212, 218)
+    )
     return np.clip(np.tile(colour, (16, 40, 1)) * across[None, :, None], 0, 255).astype(np.uint8)
 
 
@@ -112,14 +116,20 @@ def flank_texture(shape: CarShape, paint: np.ndarray) -> Texture:
     alpha = np.zeros((height, width), np.uint8)
     outline = [(along * TEXELS_PER_M, (top - up) * TEXELS_PER_M) for along, up in shape.body]
     cv2.fillPoly(alpha, [np.array(outline).astype(np.int32)], 255, cv2.LINE_AA)
-    shine = np.interp(np.linspace(0, 1, height), [0, 0.12, 0.3, 0.45, 1], [1.35, 1.1, 1.15, 0.75, 0.4])
+    shine = np.interp(
+        np.linspace(0, 1, height), [0, 0.12, 0.3, 0.45, 1], [1.35, 1.1, 1.15, 0.75, 0.4]
+    )
     rgb = np.clip(paint * shine[:, None, None] * np.ones((1, width, 1)), 0, 255).astype(np.uint8)
     for share in (0.3, 0.5, 0.7):
-        cv2.line(rgb, (int(share * width), 4), (int(share * width), int(height * 0.75)), (20, 20, 22), 1)
+        cv2.line(
+            rgb, (int(share * width), 4), (int(share * width), int(height * 0.75)), (20, 20, 22), 1
+        )
     for share in (0.33, 0.53):
         handle = (int(share * width), int(height * 0.2))
         cv2.rectangle(rgb, handle, (handle[0] + 12, handle[1] + 3), (26, 26, 28), -1)
-    cv2.rectangle(rgb, (width - 22, int(height * 0.25)), (width, int(height * 0.42)), (210, 208, 196), -1)
+    cv2.rectangle(
+        rgb, (width - 22, int(height * 0.25)), (width, int(height * 0.42)), (210, 208, 196), -1
+    )
     cv2.rectangle(rgb, (0, int(height * 0.1)), (14, int(height * 0.4)), (130, 18, 20), -1)
     for along in (0.19 * shape.length, 0.8 * shape.length):
         wheel = (int(along * TEXELS_PER_M), int(height - 0.31 * TEXELS_PER_M))

@@ -74,7 +74,9 @@ def paint_ground(rng: np.random.Generator, length_m: float, shade: np.ndarray) -
     levels = [modulate(picture, gain)]
     while levels[-1].shape[0] > 400 and len(levels) < 6:
         rows_left, columns_left = levels[-1].shape[0] // 2, int(levels[-1].shape[1] / 1.3)
-        levels.append(cv2.resize(levels[-1], (columns_left, rows_left), interpolation=cv2.INTER_AREA))
+        levels.append(
+            cv2.resize(levels[-1], (columns_left, rows_left), interpolation=cv2.INTER_AREA)
+        )
     grain = fractal_noise(rng, 512, 512, 3, 2)
     return Ground(tuple(levels), grain, length_m)
 
@@ -101,7 +103,11 @@ def paint_wear(rng: np.random.Generator, picture: np.ndarray) -> None:
     across = (np.arange(picture.shape[1]) + 0.5) * TEXEL_M - HALF_MAP_M
     on_road = np.abs(across) < HALF_ROAD_M
     lane = np.abs(across) - 1.9
-    tracks = 1 + 0.06 * np.exp(-(((np.abs(lane) - 0.75) / 0.28) ** 2)) - 0.05 * np.exp(-((lane / 0.3) ** 2))
+    tracks = (
+        1
+        + 0.06 * np.exp(-(((np.abs(lane) - 0.75) / 0.28) ** 2))
+        - 0.05 * np.exp(-((lane / 0.3) ** 2))
+    )
     gain = np.where(on_road, tracks, 1.0)[None, :, None]
     picture[:] = np.clip(picture * gain, 0, 255).astype(np.uint8)
     left, right = columns(-HALF_ROAD_M + 0.3, HALF_ROAD_M - 0.3).indices(picture.shape[1])[:2]
@@ -115,7 +121,9 @@ def paint_wear(rng: np.random.Generator, picture: np.ndarray) -> None:
         elif kind < 0.85:  # a crack along the road
             steps = np.cumsum(rng.normal(0, [4, 3], (60, 2)) + [0, 10], axis=0)
             points = (steps + [x, y]).astype(np.int32)
-            cv2.polylines(picture, [points[points[:, 0] < right]], False, (58, 59, 62), 1, cv2.LINE_AA)
+            cv2.polylines(
+                picture, [points[points[:, 0] < right]], False, (58, 59, 62), 1, cv2.LINE_AA
+            )
         else:
             cv2.ellipse(picture, (x, y), (10, 11), 0, 0, 360, (52, 52, 54), -1, cv2.LINE_AA)
 
@@ -153,7 +161,9 @@ def sample(ground: Ground, x: np.ndarray, z: np.ndarray, footprint_m: np.ndarray
         height, width = picture.shape[:2]
         column = (x[band] + HALF_MAP_M) / (2 * HALF_MAP_M) * width - 0.5
         row = z[band] / ground.length_m * height - 0.5
-        looked_up = cv2.remap(picture, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        looked_up = cv2.remap(
+            picture, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         colour[band] += weight[band, :, None] * looked_up
     size = len(ground.grain)
     near = np.clip(1.2 - footprint_m / 0.06, 0, 1)
@@ -188,4 +198,8 @@ def draw_ground(canvas: Canvas, ground: Ground) -> None:
 def meet(camera: Camera, rays: np.ndarray, y: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return x, z and depth (each ``(H, W)``) where rays meet the level plane at height ``y``."""
     depth = (y - camera.position[1]) / rays[..., 1]
-    return camera.position[0] + depth * rays[..., 0], camera.position[2] + depth * rays[..., 2], depth
+    return (
+        camera.position[0] + depth * rays[..., 0],
+        camera.position[2] + depth * rays[..., 2],
+        depth,
+    )

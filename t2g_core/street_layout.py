@@ -66,7 +66,9 @@ class Walker:
         """Return where the figure is at ``time_s`` and its surface; ``viewer`` is not needed."""
         z = self.z_m + self.speed * time_s
         phase = 0.3 * self.seed + 5.0 * time_s
-        draw, height, base = (sprites.rider, 1.85, 0.0) if self.rides else (sprites.pedestrian, 1.78, KERB_M)
+        draw, height, base = (
+            (sprites.rider, 1.85, 0.0) if self.rides else (sprites.pedestrian, 1.78, KERB_M)
+        )
         corners = upright(self.x_m, base, z, height / 2, height)
         return z, [Surface(corners, draw(self.seed, phase), RIDER if self.rides else PERSON)]
 
@@ -229,7 +231,9 @@ def furnish(
         for z in np.arange(rng.uniform(8, 20), length, 17.0):
             place = z + rng.uniform(-3, 3)
             if rng.random() < 0.75:
-                things.append((place, [tree_at(rng, trees, side * 6.6, place, rng.uniform(5.5, 7.5))]))
+                things.append(
+                    (place, [tree_at(rng, trees, side * 6.6, place, rng.uniform(5.5, 7.5))])
+                )
         for z in np.arange(rng.uniform(10, 30), length, 27.0):
             things.append((z, lamp(side, z, dark)))
         for z in np.arange(rng.uniform(6, 25), length, 21.0):

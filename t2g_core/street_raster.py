@@ -183,8 +183,12 @@ def warp(
 
     The texture is first shrunk to the size it has on screen: sampling a larger one would alias.
     """
-    on_screen_w = max(np.linalg.norm(outline[1] - outline[0]), np.linalg.norm(outline[2] - outline[3]))
-    on_screen_h = max(np.linalg.norm(outline[3] - outline[0]), np.linalg.norm(outline[2] - outline[1]))
+    on_screen_w = max(
+        np.linalg.norm(outline[1] - outline[0]), np.linalg.norm(outline[2] - outline[3])
+    )
+    on_screen_h = max(
+        np.linalg.norm(outline[3] - outline[0]), np.linalg.norm(outline[2] - outline[1])
+    )
     height, width = texture.cover.shape
     size = (int(np.clip(on_screen_w, 1, width)), int(np.clip(on_screen_h, 1, height)))
     rgba = cv2.resize(texture.rgba, size, interpolation=cv2.INTER_AREA)

@@ -71,7 +71,10 @@ def pedestrian(seed: int, phase: float, height: int = 260) -> Texture:
     ``phase`` is the step cycle in radians; the same ``seed`` is the same person.
     """
     rng = np.random.default_rng(seed)
-    rgb, alpha = np.zeros((height, height // 2, 3), np.uint8), np.zeros((height, height // 2), np.uint8)
+    rgb, alpha = (
+        np.zeros((height, height // 2, 3), np.uint8),
+        np.zeros((height, height // 2), np.uint8),
+    )
     coat, trousers = (np.array(CLOTHES[i]) for i in rng.choice(len(CLOTHES), 2, replace=False))
     swing = 0.5 * np.sin(phase)
     for side in (-1, 1):
@@ -87,7 +90,9 @@ def pedestrian(seed: int, phase: float, height: int = 260) -> Texture:
         hand = elbow + [0.02 - 0.04 * np.sin(side * swing), 0.14]
         limb(rgb, alpha, np.array([shoulder, elbow, hand]), 0.05, coat * 0.85)
         limb(rgb, alpha, np.array([hand, hand + [0, 0.012]]), 0.035, SKIN)
-    torso = np.array([[0.13, 0.19], [0.37, 0.19], [0.35, 0.4], [0.36, 0.56], [0.14, 0.56], [0.15, 0.4]])
+    torso = np.array(
+        [[0.13, 0.19], [0.37, 0.19], [0.35, 0.4], [0.36, 0.56], [0.14, 0.56], [0.15, 0.4]]
+    )
     for picture, colour in ((rgb, coat.tolist()), (alpha, 255)):
         cv2.fillPoly(picture, [(torso * height).astype(np.int32)], colour, cv2.LINE_AA)
     draw_head(rng, rgb, alpha, (0.25, 0.09), 0.062)
@@ -110,25 +115,37 @@ def draw_head(rng: np.random.Generator, rgb, alpha, centre, radius: float) -> No
 def rider(seed: int, phase: float, height: int = 260) -> Texture:
     """A cyclist from behind, 1.85 m high and half as wide, wheel and bars included."""
     rng = np.random.default_rng(seed)
-    rgb, alpha = np.zeros((height, height // 2, 3), np.uint8), np.zeros((height, height // 2), np.uint8)
+    rgb, alpha = (
+        np.zeros((height, height // 2, 3), np.uint8),
+        np.zeros((height, height // 2), np.uint8),
+    )
     limb(rgb, alpha, np.array([[0.25, 0.66], [0.25, 0.98]]), 0.035, (26, 26, 28))
     limb(rgb, alpha, np.array([[0.11, 0.44], [0.39, 0.44]]), 0.02, (40, 40, 42))
     jacket, trousers = np.array(CLOTHES[rng.integers(4)]) * 1.2, np.array((36, 38, 46))
     for side in (-1, 1):
         lift = 0.06 * np.sin(phase) * side
-        hip, knee = np.array([0.25 + 0.05 * side, 0.52]), np.array([0.25 + 0.085 * side, 0.68 - lift])
+        hip, knee = (
+            np.array([0.25 + 0.05 * side, 0.52]),
+            np.array([0.25 + 0.085 * side, 0.68 - lift]),
+        )
         foot = np.array([0.25 + 0.07 * side, 0.87 - lift])
         limb(rgb, alpha, np.array([hip, knee, foot]), 0.07, trousers)
         limb(rgb, alpha, np.array([foot, foot + [0, 0.02]]), 0.05, (24, 24, 24))
-        arm = np.array([[0.25 + 0.1 * side, 0.22], [0.25 + 0.15 * side, 0.34], [0.25 + 0.13 * side, 0.44]])
+        arm = np.array(
+            [[0.25 + 0.1 * side, 0.22], [0.25 + 0.15 * side, 0.34], [0.25 + 0.13 * side, 0.44]]
+        )
         limb(rgb, alpha, arm, 0.05, jacket * 0.85)
-    back = np.array([[0.14, 0.2], [0.36, 0.2], [0.35, 0.42], [0.33, 0.58], [0.17, 0.58], [0.15, 0.42]])
+    back = np.array(
+        [[0.14, 0.2], [0.36, 0.2], [0.35, 0.42], [0.33, 0.58], [0.17, 0.58], [0.15, 0.42]]
+    )
     for picture, colour in ((rgb, jacket.tolist()), (alpha, 255)):
         cv2.fillPoly(picture, [(back * height).astype(np.int32)], colour, cv2.LINE_AA)
     draw_head(rng, rgb, alpha, (0.25, 0.1), 0.058)
     helmet = (int(0.25 * height), int(0.075 * height))
     for picture, colour in ((rgb, (60, 62, 68)), (alpha, 255)):
-        cv2.ellipse(picture, helmet, (height // 18, height // 16), 0, 160, 380, colour, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            picture, helmet, (height // 18, height // 16), 0, 160, 380, colour, -1, cv2.LINE_AA
+        )
     return finish(rng, rgb, alpha)
 
 
@@ -147,7 +164,9 @@ def round_sign(rng: np.random.Generator, size: int = 96) -> Texture:
         rgb[:] = (30, 62, 140)
         cv2.arrowedLine(rgb, (size // 3, size // 4), (int(size * 0.7), int(size * 0.7)),
                         (220, 220, 218), size // 10, cv2.LINE_AA)  # fmt: skip
-    return cut_out(modulate(rgb, np.linspace(1.05, 0.85, size)[:, None] * np.ones((1, size))), alpha)
+    return cut_out(
+        modulate(rgb, np.linspace(1.05, 0.85, size)[:, None] * np.ones((1, size))), alpha
+    )
 
 
 def board_sign(rng: np.random.Generator, height: int = 90, width: int = 150) -> Texture:

@@ -12,8 +12,21 @@ import numpy as np
 PIXELS_PER_M = 56
 
 BRICK_TONES = ((124, 92, 72), (138, 112, 82), (104, 74, 62), (150, 132, 100), (92, 78, 70))
-PLASTER_TONES = ((196, 190, 176), (178, 166, 140), (206, 202, 196), (160, 150, 140), (186, 176, 150))
-FASCIA_TONES = ((24, 44, 88), (96, 24, 28), (28, 62, 44), (40, 40, 44), (170, 140, 60), (190, 190, 186))
+PLASTER_TONES = (
+    (196, 190, 176),
+    (178, 166, 140),
+    (206, 202, 196),
+    (160, 150, 140),
+    (186, 176, 150),
+)
+FASCIA_TONES = (
+    (24, 44, 88),
+    (96, 24, 28),
+    (28, 62, 44),
+    (40, 40, 44),
+    (170, 140, 60),
+    (190, 190, 186),
+)
 SHOP_WORDS = ("BAKERY", "BOOKS", "CAFE", "FLORIST", "CYCLES", "PHARMACY", "TAILOR", "PRINTS", "TEA")
 
 
@@ -85,7 +98,9 @@ def glass(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return pane.astype(np.uint8)
 
 
-def paint_window(rng: np.random.Generator, wall: np.ndarray, box: tuple[int, int, int, int]) -> None:
+def paint_window(
+    rng: np.random.Generator, wall: np.ndarray, box: tuple[int, int, int, int]
+) -> None:
     """Paint one sash window into ``wall`` at ``box`` = (x, y, width, height), in texels."""
     x, y, w, h = box
     frame = max(2, int(0.05 * PIXELS_PER_M))
@@ -174,7 +189,9 @@ def paint_door(rng: np.random.Generator, wall: np.ndarray, x: int) -> None:
     colour = rng.integers(20, 110, 3).tolist()
     cv2.rectangle(wall, (x - 6, height - h - 6), (x + w + 6, height), (180, 176, 168), -1)
     cv2.rectangle(wall, (x, height - h), (x + w, height), colour, -1)
-    cv2.rectangle(wall, (x + 8, height - h + 8), (x + w - 8, height - h // 2), [c // 2 for c in colour], 2)
+    cv2.rectangle(
+        wall, (x + 8, height - h + 8), (x + w - 8, height - h // 2), [c // 2 for c in colour], 2
+    )
     wall[height - h : height - h + 8, x : x + w] //= 2
 
 
@@ -197,7 +214,9 @@ def roof(rng: np.random.Generator, width_m: float, depth_m: float) -> np.ndarray
     return np.clip(tone * gain[..., None], 0, 255).astype(np.uint8)
 
 
-def leaves(rng: np.random.Generator, height: int, width: int, tone: tuple[int, int, int]) -> np.ndarray:
+def leaves(
+    rng: np.random.Generator, height: int, width: int, tone: tuple[int, int, int]
+) -> np.ndarray:
     """Dense foliage that fills the whole texture: clumps lit from above, dark gaps between."""
     clumps = fractal_noise(rng, height, width, 34, 5)
     fine = fractal_noise(rng, height, width, 5, 2)

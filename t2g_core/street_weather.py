@@ -81,7 +81,10 @@ def streaks(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def flakes(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw falling snow: many small flakes far away, a few large blurred ones close by."""
     height, width = image.shape[:2]
-    for count, radius, strength in ((height * width // 900, 1, 0.5), (height * width // 7000, 3, 0.6)):
+    for count, radius, strength in (
+        (height * width // 900, 1, 0.5),
+        (height * width // 7000, 3, 0.6),
+    ):
         layer = np.zeros((height, width), np.float32)
         for x, y in rng.random((count, 2)):
             cv2.circle(layer, (int(x * width), int(y * height)), radius, 1.0, -1, cv2.LINE_AA)
