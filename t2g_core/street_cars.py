@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from t2g_core.labels import CAMVID_CLASSES
-from t2g_core.street_raster import Surface, Texture, cut_out, opaque
+from t2g_core.street_raster import Surface, Texture, cut_out, opaque, soft_shadow
 from t2g_core.street_textures import modulate
 
 CAR = CAMVID_CLASSES.index("car")
@@ -73,8 +73,12 @@ def build_car(rng: np.random.Generator) -> tuple[CarShape, list[Panel]]:
     base, top = half - 0.06, shape.half_roof
     rear_low, rear_high, front_high, front_low = shape.glasshouse
     for side in (-1, 1):
-        corners = [(side * top, rear_high[1], rear_high[0]), (side * top, front_high[1], front_high[0]),
-                   (side * base, front_low[1], front_low[0]), (side * base, rear_low[1], rear_low[0])]  # fmt: skip
+        corners = [
+            (side * top, rear_high[1], rear_high[0]),
+            (side * top, front_high[1], front_high[0]),
+            (side * base, front_low[1], front_low[0]),
+            (side * base, rear_low[1], rear_low[0]),
+        ]
         panels.append(Panel(np.array(corners), side_glass(paint, shape is VAN)))
     panels.append(
         Panel(strip(front_high, rear_high, top, top), opaque(sheet(paint * 1.25, (0, 1), (1, 1))))
@@ -206,7 +210,9 @@ def place_car(
     shape, panels = car
     origin = np.array([x, 0.0, z if heading > 0 else z + shape.length])
     axes = np.array([heading, 1, heading], float)
-    surfaces = [contact_shadow(shape, x, z)]
+    surfaces = [
+        soft_shadow((x, 0.0, z + shape.length / 2), shape.half_width + 0.2, shape.length / 2 + 0.3)
+    ]
     for panel in panels:
         corners = panel.corners * axes + origin
         centre = np.array([x, 0.7, z + shape.length / 2])
@@ -215,14 +221,3 @@ def place_car(
         if outward @ (viewer - corners.mean(axis=0)) > 0:
             surfaces.append(Surface(corners, panel.texture, CAR))
     return surfaces
-
-
-def contact_shadow(shape: CarShape, x: float, z: float) -> Surface:
-    """The dark, soft-edged patch under a car."""
-    dark = np.zeros((64, 32), np.uint8)
-    cv2.rectangle(dark, (5, 4), (26, 59), 215, -1)
-    dark = cv2.GaussianBlur(dark, (0, 0), 2.2)
-    half, reach = shape.half_width + 0.22, shape.length + 0.35
-    corners = np.array([[x - half, 0.005, z + reach], [x + half, 0.005, z + reach],
-                        [x + half, 0.005, z - 0.35], [x - half, 0.005, z - 0.35]])  # fmt: skip
-    return Surface(corners, cut_out(np.zeros((64, 32, 3), np.uint8), dark), None)

@@ -15,7 +15,7 @@ from t2g_core import street_sprites as sprites
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.street_cars import CarShape, Panel, build_car, place_car
 from t2g_core.street_ground import HALF_PAVED_M, KERB_M, Ground, paint_ground
-from t2g_core.street_raster import Surface, Texture, cut_out, opaque, upright
+from t2g_core.street_raster import Surface, Texture, cut_out, opaque, soft_shadow, upright
 from t2g_core.street_textures import (
     PIXELS_PER_M,
     brick,
@@ -25,6 +25,7 @@ from t2g_core.street_textures import (
     roof,
     weathered,
 )
+from t2g_core.street_weather import paint_clouds
 
 VIEW_M = 150.0
 CAMERA_X_M = -1.7
@@ -66,11 +67,14 @@ class Walker:
         """Return where the figure is at ``time_s`` and its surface; ``viewer`` is not needed."""
         z = self.z_m + self.speed * time_s
         phase = 0.3 * self.seed + 5.0 * time_s
-        draw, height, base = (
-            (sprites.rider, 1.85, 0.0) if self.rides else (sprites.pedestrian, 1.78, KERB_M)
-        )
-        corners = upright(self.x_m, base, z, height / 2, height)
-        return z, [Surface(corners, draw(self.seed, phase), RIDER if self.rides else PERSON)]
+        if self.rides:
+            corners = upright(self.x_m, 0.0, z, 0.95, 1.9)
+            shadow = soft_shadow((self.x_m, 0.0, z), 0.25, 0.7)
+            return z, [shadow, Surface(corners, sprites.rider(self.seed, phase), RIDER)]
+        corners = upright(self.x_m, KERB_M, z, 0.89, 1.78)
+        figure = sprites.pedestrian(self.seed, phase, from_behind=self.speed > 0)
+        shadow = soft_shadow((self.x_m, KERB_M, z), 0.3, 0.25)
+        return z, [shadow, Surface(corners, figure, PERSON)]
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Street:
     that stands still on the sidewalks; it is sorted together with ``moving`` at each frame.
     """
 
+    clouds: np.ndarray
     ground: Ground
     behind: list[Surface]
     houses: list[Surface]
@@ -117,7 +122,8 @@ def build_street(seed: int, travel_m: float) -> Street:
     behind.sort(key=lambda surface: -surface.corners[0, 2])
     ground = paint_ground(rng, length, cv2.GaussianBlur(shade, (0, 0), 0.7))
     houses = [surface for _, group in groups for surface in group]
-    return Street(ground, behind, houses, standing, traffic(rng, travel_m))
+    clouds = paint_clouds(rng)
+    return Street(clouds, ground, behind, houses, standing, traffic(rng, travel_m))
 
 
 def cast_shade(shade: np.ndarray, z: float, width: float, height: float) -> None:
@@ -135,8 +141,15 @@ def house(
     light = LIGHT_ON[side]
     slope = modulate(roof(rng, width, 5.0), 0.75 + 0.25 * light)
     inner = x + side * depth / 2
-    eaves_to_ridge = np.array([[inner, height + rise, z], [inner, height + rise, z + width],
-                               [x - 0.2 * side, height, z + width], [x - 0.2 * side, height, z]])  # fmt: skip
+    ridge, eaves = height + rise, x - 0.2 * side
+    eaves_to_ridge = np.array(
+        [
+            [inner, ridge, z],
+            [inner, ridge, z + width],
+            [eaves, height, z + width],
+            [eaves, height, z],
+        ]
+    )
     chimney = modulate(brick(rng, 2 * PIXELS_PER_M, PIXELS_PER_M), 0.7)
     stack = upright(inner, height + rise - 0.9, z + width * 0.8, 0.9, 2.2)
     parts = [Surface(stack, opaque(chimney), BUILDING)]
@@ -269,19 +282,21 @@ def traffic(rng: np.random.Generator, travel_m: float) -> list[MovingCar | Walke
     """Return the car ahead, oncoming and parked cars, a rider, and people on both sidewalks."""
     movers: list[MovingCar | Walker] = [
         MovingCar(build_car(rng), CAMERA_X_M - 0.1, 15.0, 7.4, 1),
-        Walker(int(rng.integers(1000)), -2.9, 11.5, 6.2, True),
+        Walker(int(rng.integers(1000)), -2.5, 12.5, 7.0, True),
+        Walker(int(rng.integers(1000)), -5.8, 19.0, 1.2, False),
+        Walker(int(rng.integers(1000)), -6.4, 34.0, -1.1, False),
     ]
     for z in np.arange(34, travel_m + VIEW_M, 31.0):
         movers.append(MovingCar(build_car(rng), 1.5, z + rng.uniform(-5, 5), -7.0, -1))
     for z in np.arange(9, travel_m + VIEW_M, 6.4):
         if rng.random() < 0.6:
             movers.append(MovingCar(build_car(rng), 3.62, z, 0.0, -1))
-    for z in np.arange(30, travel_m + VIEW_M, 6.4):
+    for z in np.arange(46, travel_m + VIEW_M, 6.4):
         if rng.random() < 0.25:
             movers.append(MovingCar(build_car(rng), -3.7, z, 0.0, 1))
     for z in np.arange(6, travel_m + VIEW_M, 5.5):
         side = -1 if rng.random() < 0.5 else 1
         speed = rng.uniform(0.9, 1.5) * (1 if rng.random() < 0.5 else -1)
-        x = side * rng.uniform(5.5, 7.7)
+        x = side * rng.uniform(5.2, 7.4)
         movers.append(Walker(int(rng.integers(1000)), x, z + rng.uniform(-2, 2), speed, False))
     return movers

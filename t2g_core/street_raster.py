@@ -7,6 +7,7 @@ exact depth; what is drawn later covers what was drawn before.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -25,6 +26,16 @@ class Texture:
 
     rgba: np.ndarray
     cover: np.ndarray
+
+    @cached_property
+    def half(self) -> Texture:
+        """The texture at half its size, kept: most surfaces are far away."""
+        height, width = self.cover.shape
+        size = (max(width // 2, 1), max(height // 2, 1))
+        return Texture(
+            cv2.resize(self.rgba, size, interpolation=cv2.INTER_AREA),
+            cv2.resize(self.cover, size, interpolation=cv2.INTER_AREA),
+        )
 
 
 def opaque(rgb: np.ndarray) -> Texture:
@@ -56,6 +67,19 @@ def upright(x: float, y: float, z: float, width: float, height: float) -> np.nda
     """Return the corners of an upright rectangle that faces the camera, centred on x, base at y."""
     left, right, top = x - width / 2, x + width / 2, y + height
     return np.array([[left, top, z], [right, top, z], [right, y, z], [left, y, z]], float)
+
+
+def soft_shadow(
+    place: tuple[float, float, float], half_width: float, half_length: float
+) -> Surface:
+    """Return the dark, soft-edged patch under something that stands at ``place`` (x, y, z)."""
+    dark = np.zeros((64, 32), np.uint8)
+    cv2.rectangle(dark, (5, 4), (26, 59), 215, -1)
+    dark = cv2.GaussianBlur(dark, (0, 0), 2.2)
+    x, y, z = place[0], place[1] + 0.005, place[2]
+    near, far, left, right = z - half_length, z + half_length, x - half_width, x + half_width
+    corners = np.array([[left, y, far], [right, y, far], [right, y, near], [left, y, near]])
+    return Surface(corners, cut_out(np.zeros((64, 32, 3), np.uint8), dark), None)
 
 
 @dataclass(frozen=True)
@@ -101,7 +125,8 @@ class Camera:
 class Canvas:
     """The picture being painted; ``draw`` writes into its arrays.
 
-    ``rgb`` ``(H, W, 3)`` uint8, ``labels`` ``(H, W)`` uint8, ``depth`` ``(H, W)`` float32 in metres.
+    ``rgb`` is ``(H, W, 3)`` uint8, ``labels`` ``(H, W)`` uint8, ``depth`` ``(H, W)`` float32 in
+    metres.
     """
 
     camera: Camera
@@ -189,6 +214,10 @@ def warp(
     on_screen_h = max(
         np.linalg.norm(outline[3] - outline[0]), np.linalg.norm(outline[2] - outline[1])
     )
+    while texture.cover.shape[1] >= 2 * on_screen_w and texture.cover.shape[0] >= 2 * on_screen_h:
+        if max(texture.cover.shape) == 1:
+            break
+        texture = texture.half
     height, width = texture.cover.shape
     size = (int(np.clip(on_screen_w, 1, width)), int(np.clip(on_screen_h, 1, height)))
     rgba = cv2.resize(texture.rgba, size, interpolation=cv2.INTER_AREA)

@@ -94,7 +94,7 @@ class StreetScene:
             np.full(shape, IGNORE_INDEX, np.uint8),
             np.full(shape, 1e4, np.float32),
         )
-        draw_sky(canvas, self.seed, self.weather)
+        draw_sky(canvas, self.street.clouds, self.weather)
         draw_ground(canvas, self.street.ground)
         for surface in self.street.behind + self.street.houses:
             canvas.draw(surface)

@@ -13,7 +13,15 @@ from t2g_core.street_raster import Texture, cut_out
 from t2g_core.street_textures import fractal_noise, leaves, modulate
 
 SKIN = (176, 138, 116)
-CLOTHES = ((34, 36, 44), (52, 50, 50), (44, 52, 74), (92, 34, 36), (70, 64, 54), (96, 96, 98))
+CLOTHES = (
+    (34, 36, 44),
+    (40, 40, 42),
+    (42, 50, 78),
+    (112, 34, 38),
+    (84, 74, 58),
+    (116, 114, 112),
+    (36, 66, 92),
+)
 
 
 def tree(rng: np.random.Generator, size: int = 420) -> Texture:
@@ -65,8 +73,8 @@ def finish(rng: np.random.Generator, rgb: np.ndarray, alpha: np.ndarray) -> Text
     return cut_out(modulate(cv2.GaussianBlur(rgb, (0, 0), 1.2), folds * light), alpha)
 
 
-def pedestrian(seed: int, phase: float, height: int = 260) -> Texture:
-    """A walking person, 1.78 m high and half as wide, seen from the front or the back.
+def pedestrian(seed: int, phase: float, from_behind: bool, height: int = 260) -> Texture:
+    """A walking person, 1.78 m high and half as wide.
 
     ``phase`` is the step cycle in radians; the same ``seed`` is the same person.
     """
@@ -95,11 +103,18 @@ def pedestrian(seed: int, phase: float, height: int = 260) -> Texture:
     )
     for picture, colour in ((rgb, coat.tolist()), (alpha, 255)):
         cv2.fillPoly(picture, [(torso * height).astype(np.int32)], colour, cv2.LINE_AA)
-    draw_head(rng, rgb, alpha, (0.25, 0.09), 0.062)
+    draw_head(rng, rgb, alpha, (0.25, 0.09), 0.062, from_behind)
     return finish(rng, rgb, alpha)
 
 
-def draw_head(rng: np.random.Generator, rgb, alpha, centre, radius: float) -> None:
+def draw_head(
+    rng: np.random.Generator,
+    rgb: np.ndarray,
+    alpha: np.ndarray,
+    centre: tuple[float, float],
+    radius: float,
+    from_behind: bool,
+) -> None:
     """Draw neck, face and hair at ``centre`` (x, y), in shares of the sprite's height."""
     height = rgb.shape[0]
     x, y = int(centre[0] * height), int(centre[1] * height)
@@ -109,7 +124,10 @@ def draw_head(rng: np.random.Generator, rgb, alpha, centre, radius: float) -> No
     hair = [(40, 32, 26), (70, 52, 36), (110, 96, 80)][rng.integers(3)]
     cv2.ellipse(rgb, (x, y), axes, 0, 0, 360, SKIN, -1, cv2.LINE_AA)
     cv2.ellipse(alpha, (x, y), axes, 0, 0, 360, 255, -1, cv2.LINE_AA)
-    cv2.ellipse(rgb, (x, y - axes[1] // 3), axes, 0, 180, 360, hair, -1, cv2.LINE_AA)
+    if from_behind:
+        cv2.ellipse(rgb, (x, y - axes[1] // 8), axes, 0, 0, 360, hair, -1, cv2.LINE_AA)
+    else:
+        cv2.ellipse(rgb, (x, y - axes[1] // 3), axes, 0, 180, 360, hair, -1, cv2.LINE_AA)
 
 
 def rider(seed: int, phase: float, height: int = 260) -> Texture:
@@ -119,16 +137,17 @@ def rider(seed: int, phase: float, height: int = 260) -> Texture:
         np.zeros((height, height // 2, 3), np.uint8),
         np.zeros((height, height // 2), np.uint8),
     )
-    limb(rgb, alpha, np.array([[0.25, 0.66], [0.25, 0.98]]), 0.035, (26, 26, 28))
+    limb(rgb, alpha, np.array([[0.25, 0.62], [0.25, 0.975]]), 0.05, (22, 22, 24))
+    limb(rgb, alpha, np.array([[0.19, 0.56], [0.31, 0.56]]), 0.03, (30, 28, 28))
     limb(rgb, alpha, np.array([[0.11, 0.44], [0.39, 0.44]]), 0.02, (40, 40, 42))
-    jacket, trousers = np.array(CLOTHES[rng.integers(4)]) * 1.2, np.array((36, 38, 46))
+    jacket, trousers = np.array(CLOTHES[2 + rng.integers(5)]), np.array((36, 38, 46))
     for side in (-1, 1):
         lift = 0.06 * np.sin(phase) * side
         hip, knee = (
             np.array([0.25 + 0.05 * side, 0.52]),
             np.array([0.25 + 0.085 * side, 0.68 - lift]),
         )
-        foot = np.array([0.25 + 0.07 * side, 0.87 - lift])
+        foot = np.array([0.25 + 0.08 * side, 0.84 - lift])
         limb(rgb, alpha, np.array([hip, knee, foot]), 0.07, trousers)
         limb(rgb, alpha, np.array([foot, foot + [0, 0.02]]), 0.05, (24, 24, 24))
         arm = np.array(
@@ -140,7 +159,7 @@ def rider(seed: int, phase: float, height: int = 260) -> Texture:
     )
     for picture, colour in ((rgb, jacket.tolist()), (alpha, 255)):
         cv2.fillPoly(picture, [(back * height).astype(np.int32)], colour, cv2.LINE_AA)
-    draw_head(rng, rgb, alpha, (0.25, 0.1), 0.058)
+    draw_head(rng, rgb, alpha, (0.25, 0.1), 0.058, from_behind=True)
     helmet = (int(0.25 * height), int(0.075 * height))
     for picture, colour in ((rgb, (60, 62, 68)), (alpha, 255)):
         cv2.ellipse(
@@ -158,8 +177,9 @@ def round_sign(rng: np.random.Generator, size: int = 96) -> Texture:
         rgb[:] = (170, 28, 34)
         cv2.circle(rgb, middle, int(size * 0.36), (214, 212, 208), -1, cv2.LINE_AA)
         number = ("20", "30")[rng.integers(2)]
-        cv2.putText(rgb, number, (size // 4 - 2, int(size * 0.63)), cv2.FONT_HERSHEY_DUPLEX, size / 72,
-                    (26, 26, 28), size // 28, cv2.LINE_AA)  # fmt: skip
+        place = (size // 4 - 2, int(size * 0.63))
+        cv2.putText(rgb, number, place, cv2.FONT_HERSHEY_DUPLEX, size / 72, (26, 26, 28),
+                    size // 28, cv2.LINE_AA)  # fmt: skip
     else:
         rgb[:] = (30, 62, 140)
         cv2.arrowedLine(rgb, (size // 3, size // 4), (int(size * 0.7), int(size * 0.7)),

@@ -86,7 +86,7 @@ def weathered(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
 
 
 def glass(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A window pane from outside: a dim room, the sky mirrored in its upper part, at times a blind."""
+    """A pane from outside: a dim room, the sky mirrored in its upper part, at times a blind."""
     dark = rng.uniform(18, 46)
     sky = np.clip(np.linspace(rng.uniform(0.1, 0.9), -0.1, height), 0, 1)[:, None]
     room = fractal_noise(rng, height, width, max(height, width) / 3, 4) * 9

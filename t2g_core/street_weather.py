@@ -18,12 +18,16 @@ SKY = CAMVID_CLASSES.index("sky")
 ROAD = CAMVID_CLASSES.index("road")
 
 
-def draw_sky(canvas: Canvas, seed: int, weather: str) -> None:
+def paint_clouds(rng: np.random.Generator) -> np.ndarray:
+    """Return a panorama of cloud density, (512, 2048) float32, mean 0, standard deviation 1."""
+    return fractal_noise(rng, 512, 2048, 190, 6)
+
+
+def draw_sky(canvas: Canvas, clouds: np.ndarray, weather: str) -> None:
     """Fill the canvas with sky: blue overhead, white at the horizon, clouds at infinity."""
     rays = canvas.camera.rays()
     steep = np.clip(rays[..., 1], 0, 1)[..., None]
     clear = np.array((236, 240, 243)) * (1 - steep) + np.array((118, 164, 216)) * steep
-    clouds = fractal_noise(np.random.default_rng([seed, 1]), 512, 2048, 190, 6)
     column = (rays[..., 0] * 700 + 1024).astype(np.float32)
     row = (500 - np.clip(rays[..., 1], 0, None) * 650).astype(np.float32)
     cloud = cv2.remap(clouds, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

@@ -16,8 +16,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from t2g_core.bag import NS, BagWriter, read_images, read_masks
+import numpy as np
+
+from t2g_core.bag import NS, BagWriter, image_topics, read_masks, read_raw
 from t2g_core.clip_results import (
     REPORT,
     STRIP,
@@ -32,6 +35,9 @@ from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.report import latency_summary
 from t2g_core.street_scene import StreetScene
 from t2g_core.street_weather import WEATHERS
+
+if TYPE_CHECKING:  # ROS and PyTorch are imported where they are used: a missing one gets a sentence
+    from t2g_ros.replay import ReplayLog
 
 IMAGE_TOPIC, LABELS_TOPIC = "/camera/image_raw", "/camera/labels"
 MAX_WIDTH = 960
@@ -95,15 +101,15 @@ def write_clip(frames: Iterable[ClipFrame], bag: Path) -> list[int]:
     return stamps
 
 
-def run_node(args: argparse.Namespace, clip: Path, answers: Path):
-    """Start the node, write the clip while it loads, replay; return stamps and the replay's log."""
-    import rclpy
-    from sensor_msgs.msg import Image  # noqa: F401  (fails early where ROS is missing)
+def run_node(args: argparse.Namespace, clip: Path, answers: Path) -> tuple[list[int], ReplayLog]:
+    """Start the node, write the clip while it loads, replay it.
 
-    from t2g_ros.messages import image_message
+    Returns the clip's stamps [ns] and when its frames went out and their masks came back.
+    """
+    import rclpy
+
     from t2g_ros.node_process import NodeProcess
     from t2g_ros.replay import Replayer
-    from std_msgs.msg import Header
 
     log = args.out / "node.log"
     with NodeProcess(IMAGE_TOPIC, log, args.checkpoint, args.device) as node:
@@ -114,8 +120,7 @@ def run_node(args: argparse.Namespace, clip: Path, answers: Path):
             replayer = Replayer(IMAGE_TOPIC)
             replayer.wait_until_ready(node)
             say("the node is ready; warming up")
-            first = next(read_images(clip, IMAGE_TOPIC)).pixels
-            replayer.warm_up(image_message(first, "rgb8", Header()), stamps[-1], node)
+            replayer.warm_up(next(read_raw(clip, IMAGE_TOPIC)).cdr, stamps[-1], node)
             latency_s = replayer.log.latencies_ms()[-1] / 1e3
             say(f"replaying {len(stamps)} frames; a mask takes {latency_s:.2f} s")
             step_s = median_step_s(stamps)
@@ -139,39 +144,43 @@ def segmented(clip: Path, answers: Path, with_labels: bool) -> Iterator[Segmente
         yield SegmentedFrame(frame, masks.get(frame.stamp_ns))
 
 
-def write_results(args: argparse.Namespace, clip: Path, answers: Path, stamps, log) -> dict:
-    """Write pictures and report.json; return the report."""
-    from t2g_core.bag import image_topics
+def write_results(
+    args: argparse.Namespace, clip: Path, answers: Path, stamps: list[int], log: ReplayLog
+) -> dict:
+    """Write pictures and report.json; return the report.
+
+    Labels count only where the checkpoint has the classes that they are in.
+    """
     from t2g_core.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(args.checkpoint)
     names = tuple(checkpoint.class_names)
     with_labels = LABELS_TOPIC in image_topics(clip) and names == CAMVID_CLASSES
     step_s = median_step_s(stamps)
-    scores = write_pictures(
-        args.out, segmented(clip, answers, with_labels), names,
-        as_palette(checkpoint.palette), 1 / step_s if step_s else args.rate,
-    )  # fmt: skip
-    seconds = max(log.received_s.values()) - min(log.sent_s.values())
+    rate_hz = 1 / step_s if step_s else args.rate
+    frames = segmented(clip, answers, with_labels)
+    palette = np.array(checkpoint.palette, np.uint8)
     report = {
         "clip": str(args.clip) if args.clip else f"rendered street, {args.weather}",
-        "frames_sent": len(log.sent_s),
-        "masks_received": len(log.received_s),
-        "dropped": len(log.sent_s) - len(log.received_s),
-        "latency_ms": latency_summary(log.latencies_ms()),
-        "fps": round(len(log.received_s) / seconds, 3),
-        "clip_rate_hz": round(1 / step_s, 3) if step_s else None,
-        **scores,
+        "clip_rate_hz": round(rate_hz, 3),
+        **replay_figures(log),
+        **write_pictures(args.out, frames, names, palette, rate_hz),
     }
     write_report(args.out, report)
     return report
 
 
-def as_palette(palette):
-    """A checkpoint's palette as the (K, 3) uint8 array that pictures are painted with."""
-    import numpy as np
-
-    return np.array(palette, np.uint8)
+def replay_figures(log: ReplayLog) -> dict:
+    """What the replay itself showed: counts, latency from sending to receiving, masks a second."""
+    sent, received = len(log.sent_s), len(log.received_s)
+    seconds = max(log.received_s.values()) - min(log.sent_s.values())
+    return {
+        "frames_sent": sent,
+        "masks_received": received,
+        "dropped": sent - received,
+        "latency_ms": latency_summary(log.latencies_ms()),
+        "fps": round(received / seconds, 3),
+    }
 
 
 def say(sentence: str) -> None:

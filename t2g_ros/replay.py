@@ -28,6 +28,7 @@ CONSISTENCY_TYPE = "t2g_ros/msg/TemporalConsistency"
 
 LOADING_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 60.0
+DIAGNOSTICS_TIMEOUT_S = 3.0
 WARM_UP_FRAMES = 6  # the clip buffer is full and PyTorch has settled
 WARM_UP_STAMP_S = 60  # after the clip's last stamp: the clip then starts with an empty buffer
 SLACK = 1.15  # the pause between two frames, in latencies of the node
@@ -36,7 +37,7 @@ LATENCIES_LOOKED_AT = 3
 
 @dataclass
 class ReplayLog:
-    """When each frame was sent and its mask came back, by the monotonic clock [s], by stamp [ns]."""
+    """When each frame, by its stamp [ns], was sent and its mask came back, monotonic clock [s]."""
 
     sent_s: dict[int, float] = field(default_factory=dict)
     received_s: dict[int, float] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Replayer(Node):
         reliable = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         self.log = ReplayLog()
         self.is_ready = False
+        self.health_reports = 0
         self._bag: BagWriter | None = None
         self._images = self.create_publisher(Image, image_topic, reliable)
         for kind, topic, callback in (
@@ -86,12 +88,13 @@ class Replayer(Node):
         if not self.wait_until(lambda: self.is_ready and heard() > 0, LOADING_TIMEOUT_S, node):
             raise RuntimeError(f"the node was not ready after {LOADING_TIMEOUT_S:.0f} s")
 
-    def warm_up(self, image: Image, after_ns: int, node: NodeProcess) -> None:
+    def warm_up(self, cdr: bytes, after_ns: int, node: NodeProcess) -> None:
         """Have the node segment one image a few times, each after the last one's mask.
 
         The stamps lie after the clip's, so that its first frame goes back in time and begins with
         an empty buffer.
         """
+        image = deserialize_message(cdr, Image)
         for number in range(WARM_UP_FRAMES):
             stamp_ns = after_ns + int(1e9) * WARM_UP_STAMP_S + int(1e8) * number
             image.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
@@ -120,6 +123,8 @@ class Replayer(Node):
                 self.wait_until(lambda: False, pause_s, node)
             sent = len(self.log.sent_s)
             self.wait_until(lambda: len(self.log.received_s) == sent, 3 * pause_s + 2, node)
+            heard = self.health_reports  # the next one knows of the last frame
+            self.wait_until(lambda: self.health_reports > heard, DIAGNOSTICS_TIMEOUT_S, node)
         self._bag = None
         return self.log
 
@@ -140,6 +145,7 @@ class Replayer(Node):
 
     def _on_diagnostics(self, cdr: bytes) -> None:
         self._record(DIAGNOSTICS_TOPIC, "diagnostic_msgs/msg/DiagnosticArray", cdr)
+        self.health_reports += 1
         for status in deserialize_message(cdr, DiagnosticArray).status:
             values = {item.key: item.value for item in status.values}
             self.is_ready |= values.get("state") == RUNNING
