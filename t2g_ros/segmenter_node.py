@@ -200,8 +200,9 @@ class Segmenter(Node):
         )
 
     def _give_up(self, error: BaseException) -> None:
-        self._state, self._state_detail = FAILED, f"{type(error).__name__}: {error}"
-        self.get_logger().fatal(f"the inference thread ended: {self._state_detail}")
+        problem = "cannot load the model" if self._state == LOADING else "inference has ended"
+        self._state, self._state_detail = FAILED, f"{problem}: {type(error).__name__}: {error}"
+        self.get_logger().fatal(self._state_detail)
         self.get_logger().debug("".join(traceback.format_exception(error)))
         self.context.try_shutdown()  # ends spin()
 
