@@ -42,7 +42,9 @@ from t2g_ros.stream_statistics import (
 )
 from t2g_ros.worker import Worker
 
-INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # takes every publisher
+# Best effort takes images from every publisher; some depth, so that images which come while this
+# process is busy are counted rather than lost unseen.
+INPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 DIAGNOSTICS_PERIOD_S = 1.0
 SAME_WARNING_PERIOD_S = 5.0
 STOP_TIMEOUT_S = 20.0

@@ -1,0 +1,112 @@
+"""What is built and installed fits together, for pip and for ROS."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_one_version_everywhere():
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    setup = (ROOT / "setup.py").read_text()
+    version = manifest.findtext("version")
+    assert re.search(r'version="([^"]+)"', setup).group(1) == version
+    assert metadata.version("t2g_ros") == version
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_core_imports_no_ros():
+    program = (
+        "import importlib, pathlib, sys, t2g_core\n"
+        "for path in pathlib.Path(t2g_core.__path__[0]).glob('*.py'):\n"
+        "    importlib.import_module(f't2g_core.{path.stem}')\n"
+        "print(sorted({'rclpy', 'sensor_msgs', 'std_msgs', 't2g_ros'} & set(sys.modules)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_console_command_is_installed():
+    run = subprocess.run(
+        [Path(sys.executable).parent / "t2g", "--help"], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert "train" in run.stdout
+
+
+def installed_prefix() -> Path:
+    index = pytest.importorskip("ament_index_python", reason="needs ROS 2: use `make test`")
+    return Path(index.get_package_prefix("t2g_ros"))
+
+
+def test_the_build_has_messages_and_modules_without_the_checkout(tmp_path):
+    prefix = installed_prefix()
+    program = (
+        "import t2g_ros, t2g_core.temporal_consistency\n"
+        "from t2g_ros.msg import TemporalConsistency\n"
+        "import t2g_ros.segmenter_node\n"
+        "print(TemporalConsistency.RESET_GAP, t2g_ros.__path__[0])\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    reason, folder = run.stdout.split()
+    assert reason == "gap"
+    assert folder.startswith(str(prefix))
+
+
+def test_messages_and_checkout_go_together():
+    run = subprocess.run(
+        [sys.executable, "-c", "import t2g_ros.conversions, t2g_ros.msg"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_executable_and_shared_files_are_installed():
+    prefix = installed_prefix()
+    executable = prefix / "lib" / "t2g_ros" / "segmenter_node"
+    assert os.access(executable, os.X_OK)
+    assert executable.read_text().startswith("#!/usr/bin/env python3\n")
+    share = prefix / "share" / "t2g_ros"
+    assert (share / "launch" / "segmenter.launch.py").is_file()
+    for source in (ROOT / "config").iterdir():
+        assert (share / "config" / source.name).read_bytes() == source.read_bytes()
+
+
+def test_shipped_weights_are_installed():
+    prefix = installed_prefix()
+    weights = sorted(path.name for path in (ROOT / "t2g_core" / "weights").glob("*.safetensors"))
+    installed = sorted(
+        path.name for path in prefix.glob("lib/python3*/*/t2g_core/weights/*.safet*")
+    )
+    assert installed == weights
+
+
+def test_every_field_of_the_message_is_described():
+    lines = (ROOT / "msg" / "TemporalConsistency.msg").read_text().splitlines()
+    for above, line in zip(["", *lines], lines, strict=False):
+        is_field = line and not line.startswith(("#", "string RESET_"))
+        pair = line.startswith("uint32 buffer_length")  # described with buffer_fill above it
+        assert not is_field or pair or above.startswith("#"), line
+
+
+def test_rviz_shows_the_topics_that_the_node_has():
+    displays = yaml.safe_load((ROOT / "config" / "segmenter.rviz").read_text())
+    topics = [item["Topic"]["Value"] for item in displays["Visualization Manager"]["Displays"]]
+    assert topics == ["image", "segmenter/overlay", "segmenter/mask"]
