@@ -42,7 +42,7 @@ def tree(rng: np.random.Generator, size: int = 420) -> Texture:
         cv2.circle(crown, (int(x * size), int(y * size)), reach, 1.0, -1)
     crown = cv2.GaussianBlur(crown, (0, 0), size / 50)
     ragged = crown + 0.16 * fractal_noise(rng, size, size, size / 14, 5)
-    alpha = np.clip((ragged - 0.42) * 9, 0, 1)
+    alpha = largest_piece(np.clip((ragged - 0.42) * 9, 0, 1))
     tone = tuple(np.array([(76, 84, 48), (88, 90, 56), (62, 76, 46)][rng.integers(3)]))
     foliage = leaves(rng, size, size, tone)
     light = np.linspace(1.25, 0.6, size)[:, None] * np.linspace(1.12, 0.85, size)[None]
@@ -53,6 +53,13 @@ def tree(rng: np.random.Generator, size: int = 420) -> Texture:
     outline = np.maximum((alpha * 255).astype(np.uint8), wood)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size // 32, size // 32))
     return cut_out(rgb, outline, cv2.morphologyEx(outline, cv2.MORPH_CLOSE, kernel))
+
+
+def largest_piece(alpha: np.ndarray) -> np.ndarray:
+    """Remove from an alpha map, 0..1, what does not hang together with its largest piece."""
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats((alpha > 0).astype(np.uint8))
+    largest = 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
+    return np.where(pieces == largest, alpha, 0)
 
 
 def limb(rgb: np.ndarray, alpha: np.ndarray, points: np.ndarray, width: float, colour) -> None:

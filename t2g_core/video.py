@@ -101,10 +101,10 @@ def with_caption(picture: np.ndarray, text: str) -> np.ndarray:
 
 
 class TimelineStrip:
-    """The middle columns of every frame, side by side along time.
+    """One column of every frame, a quarter of the width from the left, side by side along time.
 
-    Steady regions become level bands; flicker shows as vertical stripes. Rows: image, prediction
-    and, if there are any, labels.
+    That column sees buildings, people, kerb and road. Steady regions become smooth bands; flicker
+    shows as vertical stripes. Rows: image, prediction and, if there are any, labels.
     """
 
     def __init__(self, palette: np.ndarray) -> None:
@@ -113,15 +113,12 @@ class TimelineStrip:
 
     def add(self, image: np.ndarray, mask: np.ndarray, labels: np.ndarray | None) -> None:
         """Take the next frame; ``labels`` None leaves a black place in a row of labels."""
-        middle = image.shape[1] // 2
-        columns = slice(
-            max(middle - STRIP_SLICE_PX // 2, 0),
-            max(middle - STRIP_SLICE_PX // 2, 0) + STRIP_SLICE_PX,
-        )
+        column = image.shape[1] // 4
         rows = [image, colorize(mask, self.palette)]
         rows.append(np.zeros_like(image) if labels is None else colorize(labels, self.palette))
-        gap = np.full((STRIP_GAP_PX, image[:, columns].shape[1], 3), 255, np.uint8)
-        self._slices.append(np.vstack([p for row in rows for p in (row[:, columns], gap)][:-1]))
+        gap = np.full((STRIP_GAP_PX, 1, 3), 255, np.uint8)
+        joined = np.vstack([p for row in rows for p in (row[:, column : column + 1], gap)][:-1])
+        self._slices.append(joined.repeat(STRIP_SLICE_PX, axis=1))
 
     def picture(self) -> np.ndarray:
         """Return the strip, RGB; raises ``ValueError`` without a frame."""

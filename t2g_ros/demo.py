@@ -54,6 +54,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--topic", help="image topic of a bag that has several")
     parser.add_argument("--labels-topic", help="topic of a bag with its labels, mono8 class ids")
     parser.add_argument("--frames", type=int, default=60, help="at most so many (default 60)")
+    parser.add_argument("--seconds", type=float, default=180.0, help="stop sending after so long, on "
+                        "a machine that cannot follow faster (default 180)")  # fmt: skip
     parser.add_argument("--rate", type=float, default=15.0, help="frames a second of the rendered "
                         "street and of folders of images (default 15)")  # fmt: skip
     parser.add_argument("--size", type=int, nargs=2, default=(480, 360), metavar=("W", "H"),
@@ -109,7 +111,7 @@ def run_node(args: argparse.Namespace, clip: Path, answers: Path) -> tuple[list[
     import rclpy
 
     from t2g_ros.node_process import NodeProcess
-    from t2g_ros.replay import Replayer
+    from t2g_ros.replay import Replayer, Schedule
 
     log = args.out / "node.log"
     with NodeProcess(IMAGE_TOPIC, log, args.checkpoint, args.device) as node:
@@ -124,7 +126,8 @@ def run_node(args: argparse.Namespace, clip: Path, answers: Path) -> tuple[list[
             latency_s = replayer.log.latencies_ms()[-1] / 1e3
             say(f"replaying {len(stamps)} frames; a mask takes {latency_s:.2f} s")
             step_s = median_step_s(stamps)
-            return stamps, replayer.replay(clip, IMAGE_TOPIC, answers, step_s, node)
+            schedule = Schedule(step_s, args.seconds)
+            return stamps, replayer.replay(clip, IMAGE_TOPIC, answers, schedule, node)
         finally:
             rclpy.try_shutdown()
 

@@ -47,6 +47,14 @@ class ReplayLog:
         return [1e3 * (at - self.sent_s[stamp]) for stamp, at in self.received_s.items()]
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How a clip is sent: frames at least ``step_s`` apart, none after ``limit_s`` seconds."""
+
+    step_s: float
+    limit_s: float
+
+
 class Replayer(Node):
     """Publishes images and listens to the segmenter's topics."""
 
@@ -105,21 +113,25 @@ class Replayer(Node):
                 raise RuntimeError(f"no mask came within {ANSWER_TIMEOUT_S:.0f} s of an image")
 
     def replay(
-        self, bag: Path, topic: str, output: Path, step_s: float, node: NodeProcess
+        self, bag: Path, topic: str, output: Path, schedule: Schedule, node: NodeProcess
     ) -> ReplayLog:
-        """Send the bag's images no faster than every ``step_s`` seconds, record to ``output``.
+        """Send the bag's images and record the answers to ``output``.
 
-        The pause follows the node: 1.15 times the longest of its last three latencies. Returns
-        the times of this replay alone.
+        The pause follows the node: 1.15 times the longest of its last three latencies. Frames that
+        the schedule's limit cuts off are not sent and do not count. Returns the times of this
+        replay alone.
         """
         pace = self.log.latencies_ms()[-LATENCIES_LOOKED_AT:]
         self.log = ReplayLog()
         with BagWriter(output, {CONSISTENCY_TYPE: consistency_definition()}) as self._bag:
+            end_s = time.monotonic() + schedule.limit_s
             for message in read_raw(bag, topic):
+                if time.monotonic() > end_s:
+                    break
                 stamp = deserialize_message(message.cdr, Image).header.stamp
                 self._send(Time.from_msg(stamp).nanoseconds, message.cdr)
                 pace = (pace + self.log.latencies_ms())[-LATENCIES_LOOKED_AT:]
-                pause_s = max(step_s, SLACK * max(pace) / 1e3)
+                pause_s = max(schedule.step_s, SLACK * max(pace) / 1e3)
                 self.wait_until(lambda: False, pause_s, node)
             sent = len(self.log.sent_s)
             self.wait_until(lambda: len(self.log.received_s) == sent, 3 * pause_s + 2, node)

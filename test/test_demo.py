@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def demo(*words: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(os.getpid() % 100 + 1)}
+    environment = {**os.environ, "ROS_DOMAIN_ID": str((os.getpid() + 50) % 100 + 1)}
     return subprocess.run(
         [sys.executable, "-m", "t2g_ros.demo", *words],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150,
