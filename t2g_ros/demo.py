@@ -54,8 +54,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--topic", help="image topic of a bag that has several")
     parser.add_argument("--labels-topic", help="topic of a bag with its labels, mono8 class ids")
     parser.add_argument("--frames", type=int, default=60, help="at most so many (default 60)")
-    parser.add_argument("--seconds", type=float, default=180.0, help="stop sending after so long, on "
-                        "a machine that cannot follow faster (default 180)")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=180.0, help="send nothing after so long, "
+                        "on a machine that cannot follow faster (default 180)")  # fmt: skip
     parser.add_argument("--rate", type=float, default=15.0, help="frames a second of the rendered "
                         "street and of folders of images (default 15)")  # fmt: skip
     parser.add_argument("--size", type=int, nargs=2, default=(480, 360), metavar=("W", "H"),

@@ -12,8 +12,10 @@ from t2g_core.cli import main
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.street_raster import Camera, Canvas, Surface, clip_near, cut_out, opaque, upright
 from t2g_core.street_scene import StreetScene, majority
+from t2g_core.street_weather import HAZE_RGB
 
 LEVEL = Camera((0.0, 1.4, 0.0), 0.0, 0.0, 100.0, 80, 60)
+FOG = np.array(HAZE_RGB["fog"], float)
 ROAD, SKY, CAR = (CAMVID_CLASSES.index(name) for name in ("road", "sky", "car"))
 
 
@@ -83,9 +85,9 @@ def test_weather_changes_the_picture_but_not_the_labels():
 def test_fog_hides_what_is_far():
     depth = small_scene().paint(4).depth[::2, ::2]
     far, near = (depth > 60) & (depth < 300), depth < 8
-    for pixels, kept in ((far, (0.0, 0.6)), (near, (0.7, 1.0))):
-        share = frame(4, "fog")[0][pixels].std() / frame(4)[0][pixels].std()
-        assert kept[0] < share < kept[1]
+    for pixels, kept in ((far, (0.0, 0.4)), (near, (0.6, 1.0))):
+        to_fog = [np.abs(frame(4, w)[0][pixels] - FOG).mean() for w in ("fog", "clear")]
+        assert kept[0] < to_fog[0] / to_fog[1] < kept[1]
 
 
 @pytest.mark.parametrize(
