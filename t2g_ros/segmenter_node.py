@@ -47,6 +47,7 @@ from t2g_ros.worker import Worker
 INPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 DIAGNOSTICS_PERIOD_S = 1.0
 SAME_WARNING_PERIOD_S = 5.0
+SILENCE_WARNING_PERIOD_S = 30.0
 STOP_TIMEOUT_S = 20.0
 
 
@@ -121,7 +122,7 @@ class Segmenter(Node):
             self._state_detail = f"loading the model for {now_s - self._started_s:.0f} s"
             self._say_now_and_then(self._state_detail)
         elif snapshot.silence_s > parameters.no_image_warning_s:
-            self._warn_now_and_then(why_no_image(self, topic, snapshot.silence_s))
+            self._warn_of_silence(why_no_image(self, topic, snapshot.silence_s))
         health = NodeHealth(
             state=self._state,
             state_detail=self._state_detail,
@@ -147,8 +148,8 @@ class Segmenter(Node):
     def _say_now_and_then(self, sentence: str) -> None:
         self.get_logger().info(sentence, throttle_duration_sec=SAME_WARNING_PERIOD_S)
 
-    def _warn_now_and_then(self, sentence: str) -> None:
-        self.get_logger().warning(sentence, throttle_duration_sec=SAME_WARNING_PERIOD_S)
+    def _warn_of_silence(self, sentence: str) -> None:
+        self.get_logger().warning(sentence, throttle_duration_sec=SILENCE_WARNING_PERIOD_S)
 
     # On the inference thread.
 
