@@ -46,6 +46,7 @@ setup(
         "scikit-image>=0.22,<1",  # this and numba: the weather corruptions of `t2g eval`
         "numba>=0.59,<1",
         "rosbags>=0.10,<0.12",
+        "av>=12,<19",  # the demo reads and writes video files with it
     ],
     extras_require={
         "ros": [
