@@ -1,13 +1,13 @@
 """Which converter turns an image message into RGB, and why.
 
-cv_bridge is ROS's converter and is used where its build works and is right: plain 8-bit images.
+cv_bridge is ROS's converter and is used where its build works and is right: plain 8-bit colour and grey.
 Our own conversions (`conversions.py`) take every other case, because there
 - cv_bridge is not installed (it has no wheel for ROS 2), or was built for NumPy 1 and crashes
   beside NumPy 2, which a robot with PyTorch in a virtual environment often has;
 - its Python code misreads padded rows whose `step` is no multiple of the pixel size, and its
   byte swapping of big-endian images needs NumPy 1;
 - it refuses 8UC1, 8UC3 and 8UC4 where a colour image is asked for, and builds differ in what
-  they make of yuv422 and mono16.
+  they make of yuv422, mono16 and bayer mosaics (one has no bayer to rgb8).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Callable
 import numpy as np
 from sensor_msgs.msg import Image
 
-from t2g_ros.conversions import ENCODINGS, MOSAICS, check_image, to_rgb
+from t2g_ros.conversions import ENCODINGS, check_image, to_rgb
 
-CV_BRIDGE_IS_RIGHT_FOR = {"rgb8", "bgr8", "rgba8", "bgra8", "mono8"} | MOSAICS
+CV_BRIDGE_IS_RIGHT_FOR = {"rgb8", "bgr8", "rgba8", "bgra8", "mono8"}
 
 # A cv_bridge built for another NumPy may kill its process: try it in another one first.
 TRIAL = """

@@ -138,7 +138,7 @@ class Segmenter(Node):
         self._diagnostics.publish(message)
         self._last_snapshot = snapshot
 
-    def _drop_bad_image(self, error: ValueError) -> None:
+    def _drop_bad_image(self, error: Exception) -> None:
         count = self._statistics.image_dropped(BAD_IMAGE, str(error))
         self.get_logger().warning(
             f"skipped an image that cannot be read ({count} so far): {error}",
@@ -172,7 +172,7 @@ class Segmenter(Node):
     def _segment(self, frame: Frame) -> None:
         try:
             image = self._decode(frame.message)
-        except ValueError as error:
+        except Exception as error:  # cv_bridge has errors of its own
             self._drop_bad_image(error)
             return
         try:
