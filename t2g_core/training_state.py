@@ -24,7 +24,7 @@ def save_state(path: Path, iteration: int, config: Config, parts: dict) -> None:
     state = {
         "iteration": iteration,
         "config": json.dumps(asdict(config)),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
         "parts": {name: part.state_dict() for name, part in parts.items()},
     }
     partial = path.with_suffix(".partial")

@@ -1,0 +1,62 @@
+"""A small Time2General with random weights, for tests that need a model and not its accuracy."""
+
+from __future__ import annotations
+
+import torch
+
+from t2g_core.checkpoint import Checkpoint, save_checkpoint
+from t2g_core.config import Config, TextConfig, TrainConfig
+from t2g_core.encoder import EncoderConfig, FrozenEncoder
+from t2g_core.frame_heads import FrameHeadConfig
+from t2g_core.labels import CAMVID_CLASSES, PALETTE
+from t2g_core.model import Time2GeneralConfig
+from t2g_core.segmenter import TrainablePart
+from t2g_core.streaming import StreamingSegmenter
+
+ENCODER = EncoderConfig("vit_tiny_patch16_224", "random", (2, 5, 8, 11), 16)
+HEAD = Time2GeneralConfig(
+    num_queries=12,
+    dim=32,
+    pixel_dim=16,
+    num_blocks=2,
+    ffn_dim=32,
+    heads=4,
+    clip_length=3,
+    window=3,
+    write_back="over_queries",
+)
+TRAIN = TrainConfig(
+    dataset="camvid", split="train", seed=0, iterations=4, batch_clips=1, clip_frames=3,
+    crop_size=(96, 64), crop_share=(0.5, 0.9), max_class_share=1.0, strides=(0, 1), cached_clips=3,
+    learning_rate=1e-3, warmup=1, weight_decay=0.05, clip_gradient=1.0, ema_decay=0.9, points=64,
+    set_weight=0.3, pixel_weight=1.0, class_balance=0.3, mtc_weight=1.0, mtc_trim=0.2,
+    precision="fp32",
+)  # fmt: skip
+
+
+def small_config(head: str = "time2general") -> Config:
+    """Input 96x64, T = 3; head: time2general, linear or conv."""
+    if head == "time2general":
+        return Config(ENCODER, (96, 64), TextConfig(), TRAIN, time2general=HEAD)
+    return Config(ENCODER, (96, 64), TextConfig(), TRAIN, frame_head=FrameHeadConfig(head, 16))
+
+
+def small_checkpoint(head: str = "time2general") -> Checkpoint:
+    """Random weights, seeded; the attention's memory terms large enough to matter."""
+    torch.manual_seed(0)
+    config = small_config(head)
+    model = TrainablePart(config, 192, torch.randn(len(CAMVID_CLASSES), 8)).eval()
+    palette = tuple(PALETTE[name] for name in CAMVID_CLASSES)
+    return Checkpoint(model, config, CAMVID_CLASSES, palette)
+
+
+def small_segmenter(head: str = "time2general") -> StreamingSegmenter:
+    """The small model behind the real streaming interface."""
+    torch.manual_seed(1)
+    return StreamingSegmenter(small_checkpoint(head), FrozenEncoder(ENCODER))
+
+
+def write_small_checkpoint(path, head: str = "time2general") -> None:
+    """Save the small model as a checkpoint file."""
+    checkpoint = small_checkpoint(head)
+    save_checkpoint(path, checkpoint.model, checkpoint.config, checkpoint.class_names, "test")

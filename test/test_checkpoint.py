@@ -1,0 +1,79 @@
+"""A checkpoint gives back the model it was made of, and says what is wrong with a bad file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from small_model import ENCODER, small_checkpoint, write_small_checkpoint
+
+from t2g_core.checkpoint import SHIPPED, load_checkpoint
+from t2g_core.encoder import FrozenEncoder
+from t2g_core.labels import CAMVID_CLASSES
+from t2g_core.streaming import StreamingSegmenter
+
+
+@pytest.mark.parametrize("head", ["time2general", "linear", "conv"])
+def test_round_trip_gives_the_same_masks(tmp_path, head):
+    path = tmp_path / "model.safetensors"
+    write_small_checkpoint(path, head)
+    saved, loaded = small_checkpoint(head), load_checkpoint(path)
+    assert (loaded.config, loaded.class_names, loaded.palette) == (
+        saved.config,
+        saved.class_names,
+        saved.palette,
+    )
+    torch.manual_seed(1)
+    encoder = FrozenEncoder(ENCODER)
+    frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    results = []
+    for checkpoint in (saved, loaded):
+        segmenter = StreamingSegmenter(checkpoint, encoder)
+        results.append(segmenter.step(frame, segmenter.start())[0])
+    assert (results[0].mask == results[1].mask).mean() > 0.99  # float16 rounding
+    difference = results[0].confidence.astype(int) - results[1].confidence
+    assert np.abs(difference).max() <= 2
+
+
+def test_no_encoder_weight_is_in_a_checkpoint(tmp_path):
+    path = tmp_path / "model.safetensors"
+    write_small_checkpoint(path)
+    parts = {name.split(".")[0] for name in load_file(path)}
+    assert parts == {"standardize", "head"}
+
+
+def test_the_shipped_checkpoint_is_small_and_complete():
+    assert SHIPPED.stat().st_size <= 15_000_000
+    checkpoint = load_checkpoint()
+    assert checkpoint.class_names == CAMVID_CLASSES
+    assert checkpoint.config.time2general.clip_length == 5
+    assert checkpoint.model.head.text.shape == (11, 384)
+    assert all(torch.isfinite(t).all() for t in checkpoint.model.state_dict().values())
+
+
+def test_missing_torn_and_foreign_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint .*absent"):
+        load_checkpoint(tmp_path / "absent.safetensors")
+    path = tmp_path / "model.safetensors"
+    write_small_checkpoint(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="is no t2g checkpoint"):
+        load_checkpoint(path)
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="expected format t2g-checkpoint-1, got None"):
+        load_checkpoint(path)
+
+
+def test_tensors_of_another_shape_are_refused(tmp_path):
+    from safetensors import safe_open
+
+    path = tmp_path / "model.safetensors"
+    write_small_checkpoint(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    tensors["head.to_class.weight"] = torch.zeros(3, 32)
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(ValueError, match="do not fit the config"):
+        load_checkpoint(path)

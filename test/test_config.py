@@ -1,0 +1,62 @@
+"""Configs: complete, strict, and the shipped ones valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from t2g_core.config import load_config
+
+CONFIGS = Path(__file__).parents[1] / "config"
+MODELS = ["time2general_small", "linear_head", "conv_head"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shipped_configs_load(name):
+    config = load_config(CONFIGS / f"{name}.yaml")
+    assert config.train.dataset == "camvid"
+    assert (config.time2general is None) == ("head" in name)
+
+
+def test_all_models_are_trained_alike():
+    """The comparison in the README is of heads: same input, same clips, same iterations."""
+    configs = [load_config(CONFIGS / f"{name}.yaml") for name in MODELS]
+    for field in ("encoder", "input_size"):
+        assert len({getattr(c, field) for c in configs}) == 1
+    for field in ("iterations", "batch_clips", "clip_frames", "crop_size", "strides", "seed"):
+        assert len({getattr(c.train, field) for c in configs}) == 1
+
+
+def changed(tmp_path, change) -> Path:
+    mapping = yaml.safe_load((CONFIGS / "time2general_small.yaml").read_text())
+    change(mapping)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(mapping))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m["train"].update(learnin_rate=1), r"train: unknown keys \['learnin_rate'\]"),
+        (lambda m: m["train"].pop("seed"), r"train: missing keys \['seed'\]"),
+        (lambda m: m["train"].update(seed="one"), "train.seed: expected int, got 'one'"),
+        (lambda m: m.update(input_size=[768]), "input_size: expected 2 values"),
+        (lambda m: m.update(frame_head={"kind": "conv"}), "exactly one"),
+        (lambda m: m.update(encoder=[]), "encoder: expected a mapping, got list"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(changed(tmp_path, change))
+
+
+def test_a_missing_file_and_broken_yaml_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no config file"):
+        load_config(tmp_path / "absent.yaml")
+    path = tmp_path / "broken.yaml"
+    path.write_text("a: [1")
+    with pytest.raises(ValueError, match="is not YAML"):
+        load_config(path)
