@@ -8,13 +8,17 @@ SOURCES := package.xml CMakeLists.txt $(wildcard msg/* t2g_ros/*.py t2g_core/*.p
 CLIP ?=
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test lint clean
+CAMVID ?=
+HEADS := time2general_small conv_head linear_head
+
+.PHONY: help setup demo test compare lint clean
 
 help:
 	@echo "make setup              everything needed, into .venv, and the ROS package built"
 	@echo "make demo               the node on a rendered street scene; results in out/demo"
 	@echo "make demo CLIP=PATH     ... on a folder of images, a video file or a bag"
 	@echo "make test               all tests (PYTEST_ARGS='-k node' for some)"
+	@echo "make compare CAMVID=DIR train the model and both frame-by-frame heads alike, then compare"
 	@echo "make lint               ruff"
 	@echo "make clean              remove what was built (.venv stays)"
 
@@ -33,6 +37,15 @@ demo: setup
 
 test: setup
 	@. .ci/environment.sh && python -m pytest test $(PYTEST_ARGS)
+
+# Hours on a CPU; stopped and called again, it goes on where it was.
+compare: setup
+	@[ -d "$(CAMVID)/train" ] || { echo "make compare CAMVID=DIR: no folder $(CAMVID)/train"; exit 2; }
+	@set -e; . .ci/environment.sh; for head in $(HEADS); do \
+		t2g train config/$$head.yaml --root "$(CAMVID)" --out out/compare/$$head \
+			--cache out/compare/clips; done; \
+	t2g eval --root "$(CAMVID)" --corruption all --out out/compare/results \
+		$(foreach head,$(HEADS),--checkpoint out/compare/$(head)/model.safetensors)
 
 lint: $(INSTALLED)
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -22,6 +22,7 @@ from t2g_core.eval_report import Settings, format_tables, mean_row, result_row, 
 from t2g_core.evaluate import CLEAN, evaluate, load_frame
 
 if TYPE_CHECKING:
+    from t2g_core.encoder_memo import EncoderMemo
     from t2g_core.streaming import StreamingSegmenter
 
 PICTURED_FRAMES = 6
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         action="append",
         type=Path,
-        help="a checkpoint file; repeat it to compare several (default: the shipped one)",
+        help="a checkpoint file; repeat it to compare several, which then share the encoder's "
+        "pass over each frame and its time (default: the shipped one)",
     )
     parser.add_argument("--data", choices=DATASETS, default="camvid", help="default: %(default)s")
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
@@ -84,15 +86,10 @@ def run(args: argparse.Namespace) -> int:
 
     Raises ``FileNotFoundError`` and ``ValueError`` for faulty data, files or options.
     """
-    from t2g_core.streaming import StreamingSegmenter  # torch loads only when it is needed
-
     check_early(args)
     videos = DATASETS[args.data].load_videos(args.root, args.split)
-    rows = []
-    for checkpoint in args.checkpoint or [None]:
-        segmenter = StreamingSegmenter.from_checkpoint(checkpoint, device=args.device)
-        name = "shipped" if checkpoint is None else str(checkpoint)
-        rows += evaluate_checkpoint(segmenter, name, videos, args)
+    segmenters, memos = load_segmenters(args.checkpoint or [None], args.device)
+    rows = evaluate_all(segmenters, memos, videos, args)
     document = rows[0] if len(rows) == 1 else {"results": rows}
     print(json.dumps(document, indent=2) if args.json else format_tables(rows))
     if args.out:
@@ -110,24 +107,59 @@ def check_early(args: argparse.Namespace) -> None:
         load_library()
 
 
-def evaluate_checkpoint(
-    segmenter: StreamingSegmenter, name: str, videos: Sequence[Video], args: argparse.Namespace
+def evaluate_all(
+    segmenters: dict[str, StreamingSegmenter],
+    memos: Sequence[EncoderMemo],
+    videos: Sequence[Video],
+    args: argparse.Namespace,
 ) -> list[dict]:
-    """Evaluate one checkpoint under each condition; a mean follows if all weathers are there."""
-    rows = []
+    """Evaluate every checkpoint under every condition; a mean follows if all weathers are there.
+
+    Conditions are the outer loop, so that checkpoints of one encoder share its pass over a frame.
+    """
+    rows = {name: [] for name in segmenters}
     for corruption in conditions(args.corruption):
-        settings = Settings(
-            checkpoint=name,
-            data=args.data,
-            split=args.split,
-            mode=args.mode,
-            corruption=corruption,
-            severity=args.severity,
-            device=args.device,
-        )
-        rows.append(evaluate_condition(segmenter, settings, videos, args.out))
-    weathers = [row for row in rows if row["corruption"] != CLEAN]
-    return rows + [mean_row(weathers)] if len(weathers) == len(CORRUPTIONS) else rows
+        for name, segmenter in segmenters.items():
+            settings = Settings(
+                checkpoint=name,
+                data=args.data,
+                split=args.split,
+                mode=args.mode,
+                corruption=corruption,
+                severity=args.severity,
+                device=args.device,
+            )
+            rows[name].append(evaluate_condition(segmenter, settings, videos, args.out))
+        for memo in memos:
+            memo.clear()
+    for name in segmenters:
+        weathers = [row for row in rows[name] if row["corruption"] != CLEAN]
+        if len(weathers) == len(CORRUPTIONS):
+            rows[name].append(mean_row(weathers))
+    return [row for name in segmenters for row in rows[name]]
+
+
+def load_segmenters(
+    paths: Sequence[Path | None], device: str
+) -> tuple[dict[str, StreamingSegmenter], list[EncoderMemo]]:
+    """The segmenters by name, and the memory of the encoders that several of them share."""
+    from t2g_core.checkpoint import load_checkpoint  # torch loads only when it is needed
+    from t2g_core.encoder_memo import EncoderMemo
+    from t2g_core.segmenter import build_encoder
+    from t2g_core.streaming import StreamingSegmenter
+
+    checkpoints = {"shipped" if p is None else str(p): load_checkpoint(p, device) for p in paths}
+    encoders = {c.config.encoder: c.config for c in checkpoints.values()}
+    encoders = {key: build_encoder(config, device) for key, config in encoders.items()}
+    memos = []
+    if len(checkpoints) > 1:
+        encoders = {key: EncoderMemo(encoder) for key, encoder in encoders.items()}
+        memos = list(encoders.values())
+    segmenters = {
+        name: StreamingSegmenter(c, encoders[c.config.encoder], device)
+        for name, c in checkpoints.items()
+    }
+    return segmenters, memos
 
 
 def evaluate_condition(

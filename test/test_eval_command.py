@@ -19,7 +19,7 @@ from t2g_core.camvid import load_camvid
 from t2g_core.checkpoint import save_checkpoint
 from t2g_core.cli import main
 from t2g_core.config import load_config
-from t2g_core.eval_command import add_arguments, check_early, conditions, evaluate_checkpoint
+from t2g_core.eval_command import add_arguments, check_early, conditions, evaluate_all
 from t2g_core.eval_pictures import Sample, contact_sheet
 from t2g_core.eval_report import format_tables, mean_row, write_report
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
@@ -46,7 +46,8 @@ def root(tmp_path):
 
 def rows_of(root, *words: str) -> list[dict]:
     args = parse("--root", root, *words)
-    return evaluate_checkpoint(ColourSegmenter(), "runs/a.st", load_camvid(root, "val"), args)
+    videos = load_camvid(root, "val")
+    return evaluate_all({"runs/a.st": ColourSegmenter()}, [], videos, args)
 
 
 def test_a_row_holds_the_scores_in_percent_and_the_settings(root):
@@ -210,13 +211,16 @@ def test_the_command_prints_one_flat_object_for_one_checkpoint(root, untrained, 
 def test_the_command_lists_several_results_and_writes_them(root, untrained, tmp_path, capsys):
     pytest.importorskip("imagecorruptions")
     out = tmp_path / "out"
-    words = ["--root", root, "--checkpoint", untrained, "--checkpoint", untrained]
+    twin = tmp_path / "twin.safetensors"
+    twin.write_bytes(untrained.read_bytes())
+    words = ["--root", root, "--checkpoint", untrained, "--checkpoint", twin]
     results = eval_json(
         capsys, *words, "--corruption", "clean", "--corruption", "fog", "--out", out
     )["results"]
     assert [row["corruption"] for row in results] == ["clean", "fog", "clean", "fog"]
     for first, second in zip(results[:2], results[2:], strict=True):
-        assert {**first, "seconds": 0} == {**second, "seconds": 0}  # repeatable
+        own = {"seconds": 0, "checkpoint": ""}
+        assert {**first, **own} == {**second, **own}  # repeatable
     assert json.loads((out / "results.json").read_text())["results"] == results
 
 
