@@ -1,6 +1,7 @@
 """Which converter turns an image message into RGB, and why.
 
-cv_bridge is ROS's converter and is used where its build works and is right: plain 8-bit colour and grey.
+cv_bridge is ROS's converter and is used where its build works and is right: plain 8-bit colour
+and grey.
 Our own conversions (`conversions.py`) take every other case, because there
 - cv_bridge is not installed (it has no wheel for ROS 2), or was built for NumPy 1 and crashes
   beside NumPy 2, which a robot with PyTorch in a virtual environment often has;

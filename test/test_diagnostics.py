@@ -1,0 +1,87 @@
+"""Counters, rates and latencies by hand, and the level and sentence that follow from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from t2g_ros.diagnostics import FAILED, LOADING, RUNNING, NodeHealth, diagnostic_status, judge
+from t2g_ros.stream_statistics import BAD_IMAGE, INFERENCE_ERROR, NEWER_FRAME, StreamStatistics
+
+HEALTH = NodeHealth(
+    state=RUNNING,
+    state_detail="",
+    image_topic="/camera",
+    no_image_warning_s=5.0,
+    checkpoint="shipped",
+    device="cpu",
+)
+
+
+def test_nothing_has_come_yet():
+    snapshot = StreamStatistics(now_s=100.0).snapshot(now_s=103.0)
+    assert (snapshot.received, snapshot.masks, sum(snapshot.dropped.values())) == (0, 0, 0)
+    assert snapshot.input_rate_hz == snapshot.mask_rate_hz == 0.0
+    assert math.isnan(snapshot.latency_p50_ms)
+    assert snapshot.silence_s == 3.0
+
+
+def test_rates_latencies_and_drops():
+    statistics = StreamStatistics(now_s=0.0)
+    for number in range(40):  # 4 images a second for 10 s, every second one with a mask
+        statistics.image_received(number / 4)
+        if number % 2:
+            latency_s = 0.1 if number < 20 else 0.3
+            statistics.mask_published(number / 4, number / 4 + latency_s)
+        else:
+            statistics.image_dropped(NEWER_FRAME)
+    snapshot = statistics.snapshot(now_s=10.0)
+    assert snapshot.input_rate_hz == pytest.approx(4.0)
+    assert snapshot.mask_rate_hz == pytest.approx(2.0, abs=0.1)
+    assert snapshot.latency_p50_ms == pytest.approx(200.0)  # between ten of 100 and ten of 300
+    assert snapshot.latency_p95_ms == pytest.approx(300.0)
+    assert snapshot.dropped[NEWER_FRAME] == 20
+    assert statistics.snapshot(now_s=100.0).input_rate_hz == 0.0  # rates are of late
+
+
+def test_the_last_error_is_kept():
+    statistics = StreamStatistics(now_s=0.0)
+    assert statistics.image_dropped(BAD_IMAGE, "too short") == 1
+    assert statistics.image_dropped(BAD_IMAGE, "too long") == 2
+    statistics.image_dropped(NEWER_FRAME)
+    assert statistics.snapshot(1.0).last_error == "too long"
+    with pytest.raises(ValueError, match="cause: expected one of"):
+        statistics.image_dropped("bad luck")
+
+
+def test_the_worst_decides():
+    quiet = StreamStatistics(now_s=0.0).snapshot(now_s=1.0)
+    assert judge(HEALTH, quiet, quiet) == (DiagnosticStatus.OK, "0.0 masks/s of 0.0 images/s")
+    silent = replace(quiet, silence_s=6.0)
+    assert judge(HEALTH, silent, quiet) == (DiagnosticStatus.WARN, "no image on /camera for 6 s")
+    bad = replace(silent, dropped={**quiet.dropped, BAD_IMAGE: 2}, last_error="too short")
+    expected = (DiagnosticStatus.WARN, "2 images cannot be read: too short")
+    assert judge(HEALTH, bad, quiet) == expected
+    assert judge(HEALTH, bad, bad)[1].startswith("no image")  # they are history now
+    loading = replace(HEALTH, state=LOADING, state_detail="loading for 3 s")
+    assert judge(loading, bad, quiet) == (DiagnosticStatus.WARN, "loading for 3 s")
+    failing = replace(bad, dropped={**bad.dropped, INFERENCE_ERROR: 1})
+    assert judge(loading, failing, bad)[0] == DiagnosticStatus.ERROR
+    failed = replace(HEALTH, state=FAILED, state_detail="no such file")
+    assert judge(failed, failing, bad) == (DiagnosticStatus.ERROR, "no such file")
+
+
+def test_the_status_has_every_figure_as_text():
+    snapshot = StreamStatistics(now_s=0.0).snapshot(now_s=1.0)
+    status = diagnostic_status("/segmenter: segmentation", HEALTH, snapshot, snapshot)
+    values = {value.key: value.value for value in status.values}
+    assert status.hardware_id == values["device"] == "cpu"
+    assert values["state"] == "running"
+    assert values["latency_p50_ms"] == "nan"
+    assert values["dropped_newer_frame"] == "0"
