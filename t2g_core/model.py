@@ -20,7 +20,7 @@ class Time2GeneralConfig:
     num_queries, dim: Q and d of the paper; pixel_dim: width of the maps finer than stride 16.
     num_blocks, ffn_dim, heads: the decoder's N_dec blocks.
     clip_length: T, the frames a mask is decoded from.
-    window: side, in tokens, of the neighbourhood a token reads in other frames; 0: none is read.
+    window: side, in tokens, of the neighbourhood a token reads in every frame; odd.
     write_back: `over_queries` or `literal`, see StabilityQueries.
     """
 

@@ -73,6 +73,8 @@ class NeighbourhoodRead(nn.Module):
 
     def __init__(self, dim: int, key_dim: int, max_frames: int, window: int):
         super().__init__()
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f"window: expected an odd number of tokens, got {window}")
         self.window = window
         self.to_query = nn.Linear(dim, key_dim)
         self.to_key_value = nn.Linear(dim, 2 * key_dim)

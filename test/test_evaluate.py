@@ -109,7 +109,6 @@ def test_vc_of_a_flickering_frame_by_hand(tmp_path):
 
 
 def test_weather_reaches_the_segmenter_and_is_repeatable(tmp_path):
-    pytest.importorskip("imagecorruptions")
     videos = load_camvid(write_camvid(tmp_path, steady_scene(9)), "val")
     clean, fog, again = (
         evaluate(ColourSegmenter(), videos, CAMVID, corruption=name)
@@ -121,7 +120,6 @@ def test_weather_reaches_the_segmenter_and_is_repeatable(tmp_path):
 
 
 def test_a_frame_in_weather_does_not_depend_on_the_mode(tmp_path):
-    pytest.importorskip("imagecorruptions")
     videos = load_camvid(write_camvid(tmp_path, steady_scene(4)), "val")
     results = [
         evaluate(ColourSegmenter(), videos, CAMVID, mode=mode, corruption="snow").confmat

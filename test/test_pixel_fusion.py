@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from t2g_core.pixel_fusion import NeighbourhoodRead, PixelFusion
@@ -64,3 +65,9 @@ def test_pixels_come_at_stride_4_for_grids_that_are_not_square():
     tokens = module.tokens([torch.randn(1, 15, 8) for _ in range(2)])
     windows = module.read.windows(module.remember(tokens)[:, None], (3, 5))
     assert module(tokens, windows, 0, images).shape == (1, 8, 12, 20)
+
+
+@pytest.mark.parametrize("window", [0, 2])
+def test_a_window_without_a_middle_is_refused(window):
+    with pytest.raises(ValueError, match=f"expected an odd number of tokens, got {window}"):
+        NeighbourhoodRead(dim=2, key_dim=2, max_frames=2, window=window)
