@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 BUILT := install/.built
 # With --symlink-install edited modules need no new build, new ones do.
 SOURCES := package.xml CMakeLists.txt $(wildcard msg/* t2g_ros/*.py t2g_core/*.py \
-	t2g_core/weights/* launch/* config/*)
+	t2g_core/weights/* launch/* config/*.* config/ablation/*)
 CLIP ?=
 PYTEST_ARGS ?=
 

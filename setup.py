@@ -43,6 +43,7 @@ setup(
         "pillow>=10,<14",
         "matplotlib>=3.8,<4",
         "scipy>=1.11,<2",
+        "tensorboard>=2.16,<3",
         "scikit-image>=0.22,<1",  # this and numba: the weather corruptions of `t2g eval`
         "numba>=0.59,<1",
         "rosbags>=0.10,<0.12",

@@ -24,33 +24,49 @@ class Crop:
 
     left: float
     top: float
-    share: float
+    width: float
+    height: float
     flip: bool
 
 
-def draw_crop(rng: Rng, share: tuple[float, float]) -> Crop:
-    """A box of the frame's own aspect ratio, its side between two shares of the frame's."""
-    size = rng.uniform(*share)
-    return Crop(rng.uniform(0, 1 - size), rng.uniform(0, 1 - size), size, bool(rng.random() < 0.5))
+def draw_crop(
+    rng: Rng, share: tuple[float, float], size: tuple[int, int], frame: tuple[int, int]
+) -> Crop:
+    """A box of the aspect ratio of `size`, anywhere in a `frame` (both width, height in pixels).
+
+    Its side is between two shares of the largest such box's that fits: resized to `size`, that is
+    multi-scale resizing and random cropping in one.
+    """
+    side = rng.uniform(*share)
+    wider = (size[0] * frame[1]) / (size[1] * frame[0])  # than the frame; below 1: narrower
+    width, height = side * min(1.0, wider), side * min(1.0, 1 / wider)
+    return Crop(
+        rng.uniform(0, 1 - width),
+        rng.uniform(0, 1 - height),
+        width,
+        height,
+        bool(rng.random() < 0.5),
+    )
 
 
 def camera_move(rng: Rng, crop: Crop, frames: int) -> list[Crop]:
     """The boxes of a slow virtual drive: the view narrows a little and drifts, frame by frame."""
     step = rng.uniform(0.0, 0.02)
-    drift = rng.uniform(-0.01, 0.01, size=2) * crop.share
+    drift = rng.uniform(-0.01, 0.01, size=2) * (crop.width, crop.height)
     boxes = []
     for t in range(frames):
-        size = crop.share * (1 - step) ** t
-        left = crop.left + (crop.share - size) / 2 + drift[0] * t
-        top = crop.top + (crop.share - size) / 2 + drift[1] * t
-        boxes.append(Crop(np.clip(left, 0, 1 - size), np.clip(top, 0, 1 - size), size, crop.flip))
+        width, height = crop.width * (1 - step) ** t, crop.height * (1 - step) ** t
+        left = crop.left + (crop.width - width) / 2 + drift[0] * t
+        top = crop.top + (crop.height - height) / 2 + drift[1] * t
+        left, top = np.clip(left, 0, 1 - width), np.clip(top, 0, 1 - height)
+        boxes.append(Crop(left, top, width, height, crop.flip))
     return boxes
 
 
 def apply_crop(image: np.ndarray, crop: Crop, size: tuple[int, int], label: bool) -> np.ndarray:
     """Cut the box and resize it to (width, height): bilinear, or nearest for a label map."""
     height, width = image.shape[:2]
-    scale_x, scale_y = size[0] / (crop.share * width), size[1] / (crop.share * height)
+    scale_x, scale_y = size[0] / (crop.width * width), size[1] / (crop.height * height)
     matrix = np.array(
         [
             [scale_x, 0, (0.5 - crop.left * width) * scale_x - 0.5],

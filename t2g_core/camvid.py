@@ -14,14 +14,16 @@ release's colour pictures of 32 classes, which are mapped by class name. A stem 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from t2g_core.label_tables import CAMVID_TO_15, FIFTEEN_CLASSES, UNKNOWN
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
+from t2g_core.video_frames import Video, VideoFrame, cut_at_gaps, list_folder, open_whole
 
 VIDEO_RATE_HZ = 30.0
 VOID_ID = 11  # of the eleven-class release; read_label turns it into IGNORE_INDEX
@@ -63,30 +65,8 @@ FULL_RELEASE: dict[str, tuple[tuple[int, int, int], str | None]] = {
 }
 
 
-@dataclass(frozen=True)
-class VideoFrame:
-    """One frame: the recording it comes from, its number there, and its two files."""
-
-    video: str
-    number: int
-    image_path: Path
-    label_path: Path
-
-
-@dataclass(frozen=True)
-class Video:
-    """Frames of one recording at one rate, without a gap between them.
-
-    ``rate_hz`` is 0.0 for a recording of which the split holds a single frame: it has no rate.
-    """
-
-    name: str
-    rate_hz: float
-    frames: tuple[VideoFrame, ...]
-
-
 def load_camvid(root: str | Path, split: str) -> list[Video]:
-    """List a split's videos, sorted by recording and frame number.
+    """List a split's videos with labels of ``CAMVID_CLASSES``, sorted by recording and number.
 
     A recording is cut wherever two frames are not its own step apart (the commonest difference of
     its frame numbers), so that no clip or window of a ``Video`` crosses a gap.
@@ -94,42 +74,12 @@ def load_camvid(root: str | Path, split: str) -> list[Video]:
     Raises ``FileNotFoundError`` for a missing folder, a folder without images or an image or label
     without its partner, ``ValueError`` for a file name that is not ``SEQUENCE_FRAME``.
     """
-    sequences: dict[str, list[VideoFrame]] = defaultdict(list)
-    for image_path, label_path in _pair_files(Path(root) / split):
-        sequence, number = _parse_stem(image_path)
-        sequences[sequence].append(VideoFrame(sequence, number, image_path, label_path))
-    videos = []
-    for sequence in sorted(sequences):
-        frames = sorted(sequences[sequence], key=lambda frame: frame.number)
-        videos += cut_at_gaps(frames, VIDEO_RATE_HZ)
-    return videos
+    return _load(Path(root) / split, read_label)
 
 
-def cut_at_gaps(frames: list[VideoFrame], video_rate_hz: float) -> list[Video]:
-    """Cut one recording's frames, sorted by number, into gapless videos.
-
-    ``video_rate_hz`` is the rate at which the frame numbers count. Raises ``ValueError`` when a
-    number occurs twice.
-    """
-    numbers = [frame.number for frame in frames]
-    steps = np.diff(numbers).tolist()
-    if 0 in steps:
-        twice = frames[steps.index(0)]
-        raise ValueError(f"frame {twice.number} of {twice.video} occurs twice: {twice.image_path}")
-    # Of equally common steps the smallest: a larger one is more likely to be a gap.
-    step = min(Counter(steps).items(), key=lambda item: (-item[1], item[0]))[0] if steps else None
-    starts = [0] + [i + 1 for i, found in enumerate(steps) if found != step]
-    ends = starts[1:] + [len(frames)]
-    rate_hz = video_rate_hz / step if step else 0.0
-    return [_video(frames[a:b], rate_hz) for a, b in zip(starts, ends, strict=True)]
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read a picture as ``(H, W, 3)`` uint8 RGB.
-
-    Raises ``FileNotFoundError`` or, for a file that is no whole picture, ``ValueError``.
-    """
-    return np.asarray(_open_whole(Path(path)).convert("RGB"))
+def load_camvid15(root: str | Path, split: str) -> list[Video]:
+    """As ``load_camvid``, with labels of the fifteen classes."""
+    return _load(Path(root) / split, read_label15)
 
 
 def read_label(path: str | Path) -> np.ndarray:
@@ -139,21 +89,44 @@ def read_label(path: str | Path) -> np.ndarray:
     Raises ``FileNotFoundError``, or ``ValueError`` for a broken file and for ids or colours that
     are not in the table.
     """
-    path = Path(path)
-    picture = _open_whole(path)
+    to_eleven = {name: target for name, (_, target) in FULL_RELEASE.items() if target}
+    return _read(Path(path), CAMVID_CLASSES, to_eleven)
+
+
+def read_label15(path: str | Path) -> np.ndarray:
+    """As ``read_label``, but ids of the fifteen classes, by name.
+
+    The full release goes by appendix B. The eleven-class release has no wall, traffic light,
+    truck & bus or motorcycle: their pixels are in its building, traffic sign, car and rider.
+    """
+    return _read(Path(path), FIFTEEN_CLASSES, CAMVID_TO_15)
+
+
+def _load(split_dir: Path, reader: Callable[[Path], np.ndarray]) -> list[Video]:
+    sequences: dict[str, list[VideoFrame]] = defaultdict(list)
+    for image_path, label_path in _pair_files(split_dir):
+        sequence, number = _parse_stem(image_path)
+        sequences[sequence].append(VideoFrame(sequence, number, image_path, label_path, reader))
+    videos = []
+    for sequence in sorted(sequences):
+        frames = sorted(sequences[sequence], key=lambda frame: frame.number)
+        videos += cut_at_gaps(frames, VIDEO_RATE_HZ)
+    return videos
+
+
+def _read(path: Path, class_names: tuple[str, ...], mapping: dict[str, str]) -> np.ndarray:
+    """A label picture of either release as ids of ``class_names``; ``mapping`` is for colours."""
+    picture = open_whole(path)
     if picture.mode in ("L", "P"):
-        return _ids_from_index(np.asarray(picture), path)
+        return _ids_from_index(np.asarray(picture), path, class_names)
     if picture.mode in ("RGB", "RGBA"):
-        return _ids_from_colours(np.asarray(picture.convert("RGB")), path)
+        colours = np.asarray(picture.convert("RGB"))
+        targets = tuple(mapping.get(name) for name in FULL_RELEASE)
+        return _ids_from_colours(colours, path, *_colour_table(class_names, targets))
     raise ValueError(
         f"{path}: a label is an 8-bit index or an RGB colour PNG, got mode {picture.mode}; "
         "convert it or take the label from the original release"
     )
-
-
-def _video(frames: list[VideoFrame], rate_hz: float) -> Video:
-    name = f"{frames[0].video}_{frames[0].number:05d}-{frames[-1].number:05d}"
-    return Video(name, rate_hz, tuple(frames))
 
 
 def _pair_files(split_dir: Path) -> list[tuple[Path, Path]]:
@@ -174,12 +147,8 @@ def _pair_files(split_dir: Path) -> list[tuple[Path, Path]]:
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder} is not a folder; a CamVid root holds SPLIT/images and SPLIT/labels, "
-            "where SPLIT is train or val"
-        )
-    files = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in suffixes}
+    layout = "a CamVid root holds SPLIT/images and SPLIT/labels, where SPLIT is train or val"
+    files = {p.stem: p for p in list_folder(folder, layout) if p.suffix.lower() in suffixes}
     if not files:
         raise FileNotFoundError(f"{folder} holds no {' or '.join(suffixes)} file; copy the data in")
     return files
@@ -193,33 +162,22 @@ def _parse_stem(path: Path) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _open_whole(path: Path) -> Image.Image:
-    """Open and decode a picture, so that a truncated one is found here and by name."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; check the data's root and split")
-    try:
-        picture = Image.open(path)
-        picture.load()
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
-        raise ValueError(f"{path} is not a whole picture ({error}); copy the file again") from error
-    return picture
-
-
-def _ids_from_index(ids: np.ndarray, path: Path) -> np.ndarray:
-    table = np.full(256, VOID_ID, dtype=np.uint8)
-    table[: len(CAMVID_CLASSES)] = np.arange(len(CAMVID_CLASSES))
+def _ids_from_index(ids: np.ndarray, path: Path, class_names: tuple[str, ...]) -> np.ndarray:
+    table = np.full(256, UNKNOWN, dtype=np.uint8)
+    table[: len(CAMVID_CLASSES)] = [class_names.index(name) for name in CAMVID_CLASSES]
     table[[VOID_ID, IGNORE_INDEX]] = IGNORE_INDEX
     mapped = table[ids]
-    if (mapped == VOID_ID).any():
+    if (mapped == UNKNOWN).any():
         raise ValueError(
-            f"{path} holds ids {np.unique(ids[mapped == VOID_ID]).tolist()}, expected 0 to "
+            f"{path} holds ids {np.unique(ids[mapped == UNKNOWN]).tolist()}, expected 0 to "
             f"{VOID_ID} or {IGNORE_INDEX}; is it a label of another class table?"
         )
     return mapped
 
 
-def _ids_from_colours(colours: np.ndarray, path: Path) -> np.ndarray:
-    known, ids = _colour_table()
+def _ids_from_colours(
+    colours: np.ndarray, path: Path, known: np.ndarray, ids: np.ndarray
+) -> np.ndarray:
     codes = _colour_codes(colours)  # (H, W, 3) -> (H, W)
     rows = np.searchsorted(known, codes).clip(max=len(known) - 1)
     unknown = known[rows] != codes
@@ -232,19 +190,16 @@ def _ids_from_colours(colours: np.ndarray, path: Path) -> np.ndarray:
     return ids[rows]
 
 
-def _colour_table() -> tuple[np.ndarray, np.ndarray]:
-    """Return the sorted colour codes of the full release and the class id of each."""
+@cache
+def _colour_table(
+    class_names: tuple[str, ...], targets: tuple[str | None, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sorted colour codes of the full release and the class id of each."""
     colours = np.array([colour for colour, _ in FULL_RELEASE.values()], dtype=np.uint8)
-    ids = np.array(
-        [
-            IGNORE_INDEX if name is None else CAMVID_CLASSES.index(name)
-            for _, name in FULL_RELEASE.values()
-        ],
-        dtype=np.uint8,
-    )
+    ids = [IGNORE_INDEX if name is None else class_names.index(name) for name in targets]
     codes = _colour_codes(colours)
     order = np.argsort(codes)
-    return codes[order], ids[order]
+    return codes[order], np.array(ids, dtype=np.uint8)[order]
 
 
 def _colour_codes(colours: np.ndarray) -> np.ndarray:

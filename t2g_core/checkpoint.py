@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from t2g_core.config import Config, from_mapping
-from t2g_core.labels import PALETTE
+from t2g_core.labels import colour_of
 from t2g_core.segmenter import PIXEL_MEAN, PIXEL_STD, TrainablePart
 
 FORMAT = "t2g-checkpoint-1"
@@ -21,7 +21,7 @@ TEXT_WIDTH = "text_width"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained part, its config and what its class ids mean."""
+    """A trained part, its config (without the section `train`) and what its class ids mean."""
 
     model: TrainablePart
     config: Config
@@ -41,7 +41,7 @@ def save_checkpoint(
         "format": FORMAT,
         "config": asdict(config),
         "class_names": class_names,
-        "palette": [PALETTE[name] for name in class_names],
+        "palette": [colour_of(name) for name in class_names],
         "pixel_mean": PIXEL_MEAN,
         "pixel_std": PIXEL_STD,
         "token_width": model.standardize.mean.shape[1],
@@ -78,7 +78,8 @@ def load_checkpoint(path: str | Path | None = None, device: str = "cpu") -> Chec
 
 
 def _assemble(path: Path, metadata: dict, tensors: dict, device: str) -> Checkpoint:
-    config = from_mapping(Config, metadata["config"], f"{path}: config")
+    architecture = {key: value for key, value in metadata["config"].items() if key != "train"}
+    config = from_mapping(Config, architecture, f"{path}: config")
     class_names = tuple(metadata["class_names"])
     text = torch.zeros(len(class_names), metadata[TEXT_WIDTH])
     model = TrainablePart(config, metadata["token_width"], text)

@@ -9,6 +9,9 @@ import sys
 COMMANDS = {
     "train": ("t2g_core.train", "train a model on one labelled source domain"),
     "eval": ("t2g_core.eval_command", "accuracy and video consistency of checkpoints"),
+    "ablate": ("t2g_core.ablate_command", "train and evaluate configs under seeds, one table"),
+    "data": ("t2g_core.data_command", "check a data set, print its classes, corrupt its images"),
+    "info": ("t2g_core.info", "parameters, GFLOPs and memory of a config's model, by part"),
     "bag": ("t2g_core.bag_eval", "segment a rosbag2 offline, repeatable to the bit"),
     "scene": ("t2g_core.scene_command", "render the procedural street scene with labels"),
 }
@@ -28,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return importlib.import_module(COMMANDS[args.command][0]).run(args)
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ModuleNotFoundError, ConnectionError) as error:
         print(f"t2g {args.command}: {error}", file=sys.stderr)
         return 2
 

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from t2g_core.bag import NS, is_bag, pick_image_topic, read_images, read_masks
-from t2g_core.camvid import read_image, read_label
+from t2g_core.camvid import read_label
+from t2g_core.video_frames import read_image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 

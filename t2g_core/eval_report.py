@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from t2g_core.confidence import RESAMPLES, miou_interval, vc_interval
 from t2g_core.corruptions import SEEDING
-from t2g_core.evaluate import CLEAN, WINDOWS, Evaluation
+from t2g_core.evaluate import APPROX, CLEAN, WINDOWS, Evaluation
 from t2g_core.metrics import iou, miou
 from t2g_core.video_consistency import ConsistencyScore
 
@@ -46,6 +47,14 @@ def result_row(evaluation: Evaluation, class_names: Sequence[str], settings: Set
             for name, value in zip(class_names, iou(evaluation.confmat), strict=True)
         },
         **{f"vc{n}": _consistency(score) for n, score in evaluation.vc.items()},
+        "protocol": evaluation.protocol,
+        **{f"static{n}": _percent(share) for n, share in evaluation.coverage.items()},
+        "ci95": {
+            "miou": _percents(miou_interval(evaluation)),
+            **{f"vc{n}": _percents(vc_interval(evaluation, n)) for n in WINDOWS},
+        },
+        "videos": len(evaluation.videos),
+        "unscored_classes": list(evaluation.unscored),
         "frames": evaluation.frames,
         "seconds": round(evaluation.seconds, 3),
         "unit": "percent",
@@ -69,6 +78,7 @@ def mean_row(rows: Sequence[dict]) -> dict:
             key: {reading: _mean([row[key][reading] for row in rows]) for reading in READINGS}
             for key in _vc_keys()
         },
+        "ci95": None,
         "frames": sum(row["frames"] for row in rows),
         "seconds": round(sum(row["seconds"] for row in rows), 3),
         "corruption": MEAN,
@@ -85,9 +95,30 @@ def format_tables(rows: Sequence[dict]) -> str:
             "IoU by class",
             *_align(_class_table(rows)),
             "",
+            "as the paper's tables, mVC in the reading `correct`",
+            *_align(paper_table(rows)),
+            "",
             *_footnotes(rows),
         ]
     )
+
+
+def paper_table(rows: Sequence[dict]) -> list[list[str]]:
+    """A line a checkpoint, and mIoU, mVC8 and mVC16 of every condition side by side."""
+    conditions = list(dict.fromkeys(row["corruption"] for row in rows))
+    header = [f"{c} {name}" for c in conditions for name in ("mIoU", "mVC8", "mVC16")]
+    lines: dict[str, dict[str, dict]] = {}
+    for row in rows:
+        lines.setdefault(row["checkpoint"], {})[row["corruption"]] = row
+    return [["checkpoint", *header]] + [
+        [name]
+        + [
+            _cell(score)
+            for c in conditions
+            for score in (by[c]["miou"], *(by[c][key]["correct"] for key in _vc_keys()))
+        ]
+        for name, by in lines.items()
+    ]
 
 
 def write_report(folder: Path, document: dict, rows: Sequence[dict]) -> None:
@@ -133,6 +164,18 @@ def _footnotes(rows: Sequence[dict]) -> list[str]:
     weather = next((row for row in rows if row["corruption"] != CLEAN), None)
     if weather:
         notes.append(f"weather: severity {weather['severity']}, seeding {weather['seeding']}")
+    for row in rows:
+        if row.get("ci95") and row["ci95"]["miou"]:
+            name = f"{row['checkpoint']} {row['corruption']}"
+            notes.append(f"95 % over {row['videos']} videos, {name}: {_intervals(row['ci95'])}")
+    if any(row.get("ci95") and row["ci95"]["miou"] for row in rows):
+        notes.append(f"intervals: {RESAMPLES} draws of videos with replacement, seeded")
+    if first["protocol"] == APPROX:
+        shares = ", ".join(f"{first[f'static{n}']:.1f} % for n = {n}" for n in WINDOWS)
+        notes.append(f"VC is that of Eq. 13 (sparse labels); static pixels: {shares}")
+    if first["unscored_classes"]:
+        names = ", ".join(first["unscored_classes"])
+        notes.append(f"classes that the first checkpoint does not know count as void: {names}")
     skipped = sum(row[key].get("skipped_windows", 0) for row in rows for key in _vc_keys())
     if skipped:
         notes.append(f"{skipped} windows had no label-stable pixel and were skipped")
@@ -161,10 +204,19 @@ def _flatten(row: dict) -> dict:
     flat = {}
     for key, value in row.items():
         if isinstance(value, dict):
-            flat |= {f"{key}.{inner}": cell for inner, cell in value.items()}
+            flat |= {f"{key}.{inner}": _flat_cell(cell) for inner, cell in value.items()}
         else:
-            flat[key] = " ".join(value) if isinstance(value, list) else value
+            flat[key] = _flat_cell(value)
     return flat
+
+
+def _flat_cell(value: object) -> object:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _intervals(ci95: dict) -> str:
+    spans = {"mIoU": ci95["miou"]} | {f"VC{n}": ci95[f"vc{n}"] for n in WINDOWS}
+    return ", ".join(f"{name} {s[0]:.1f} to {s[1]:.1f}" for name, s in spans.items() if s)
 
 
 def _vc_keys() -> list[str]:
@@ -178,6 +230,10 @@ def _consistency(score: ConsistencyScore) -> dict:
 
 def _percent(fraction: float) -> float | None:
     return None if math.isnan(fraction) else round(100 * float(fraction), DECIMALS)
+
+
+def _percents(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [_percent(end) for end in interval]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -17,9 +17,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from t2g_core.dinov2_names import to_timm
+
 ONNX_SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
 CACHE_NAME = f"dinov2_vit_small_patch14-{ONNX_SHA256[:12]}.safetensors"
-BLOCKS = 12
 WIDTH = 384
 
 log = logging.getLogger(__name__)
@@ -91,8 +92,10 @@ def convert_onnx(path: Path) -> dict[str, torch.Tensor]:
     class_position = [
         t for n, t in tensors.items() if n.startswith("onnx::") and t.shape == (1, 1, WIDTH)
     ]
-    named["pos_embed"] = torch.cat([class_position[0], positions[0]], dim=1)
-    return _to_timm(named)
+    named["backbone.embeddings.position_embeddings"] = torch.cat(
+        [class_position[0], positions[0]], dim=1
+    )
+    return to_timm(named, "backbone.")
 
 
 def _weights_by_bias(graph, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -112,32 +115,3 @@ def _weights_by_bias(graph, tensors: dict[str, torch.Tensor]) -> dict[str, torch
             name = bias[0].removesuffix("bias") + "weight"
             weights[name] = tensors[product_weight[product[0]]].T.contiguous()
     return weights
-
-
-def _to_timm(named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """transformers' `Dinov2Model` names -> timm's `VisionTransformer` names."""
-    patch = "backbone.embeddings.patch_embeddings.projection"
-    state = {
-        "cls_token": named["backbone.embeddings.cls_token"],
-        "pos_embed": named["pos_embed"],
-        "patch_embed.proj.weight": named[f"{patch}.weight"],
-        "patch_embed.proj.bias": named[f"{patch}.bias"],
-        "norm.weight": named["backbone.layernorm.weight"],
-        "norm.bias": named["backbone.layernorm.bias"],
-    }
-    for i in range(BLOCKS):
-        source, block = f"backbone.encoder.layer.{i}", f"blocks.{i}"
-        state[f"{block}.ls1.gamma"] = named[f"{source}.layer_scale1.lambda1"]
-        state[f"{block}.ls2.gamma"] = named[f"{source}.layer_scale2.lambda1"]
-        for kind in ("weight", "bias"):
-            attention = f"{source}.attention"
-            state[f"{block}.attn.qkv.{kind}"] = torch.cat(
-                [
-                    named[f"{attention}.attention.{part}.{kind}"]
-                    for part in ("query", "key", "value")
-                ]
-            )
-            state[f"{block}.attn.proj.{kind}"] = named[f"{attention}.output.dense.{kind}"]
-            for layer in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
-                state[f"{block}.{layer}.{kind}"] = named[f"{source}.{layer}.{kind}"]
-    return state

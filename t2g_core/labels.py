@@ -6,6 +6,8 @@ names, and ``IGNORE_INDEX`` marks a pixel without a label.
 
 from __future__ import annotations
 
+import colorsys
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,6 +46,14 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "truck & bus": (0, 0, 70),
     "motorcycle": (0, 0, 230),
 }
+
+
+def colour_of(name: str) -> tuple[int, int, int]:
+    """The RGB colour of a class: ``PALETTE``'s, or for one's own class a bright one of its name."""
+    if name in PALETTE:
+        return PALETTE[name]
+    hue = zlib.crc32(name.encode()) / 2**32
+    return tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, 0.75, 0.9))
 
 
 def palette_of(class_names: Sequence[str]) -> np.ndarray:

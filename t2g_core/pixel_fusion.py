@@ -18,38 +18,43 @@ class PixelFusion(nn.Module):
 
     Departure from Eq. 5: before unfolding, each token also reads its neighbourhood in the other
     frames of the memory (`NeighbourhoodRead`). In the paper frames meet in the queries only, and a
-    query cannot give back what fog or dirt hides at one place of one frame.
+    query cannot give back what fog or dirt hides at one place of one frame. window = 0 leaves the
+    departure out.
     """
 
     def __init__(self, dim: int, num_layers: int, pixel_dim: int, max_frames: int, window: int):
         super().__init__()
         self.fuse = nn.Linear(num_layers * dim, dim)
         self.fuse_norm = nn.LayerNorm(dim)
-        self.read = NeighbourhoodRead(dim, pixel_dim, max_frames, window)
-        self.unfold8 = nn.Linear(dim, 4 * pixel_dim)
-        self.refine8 = ConvBlock(pixel_dim)
-        self.unfold4 = nn.Conv2d(pixel_dim, 4 * pixel_dim, 1)
+        wide = 2 * pixel_dim
+        self.read = NeighbourhoodRead(dim, wide, max_frames, window) if window else None
+        self.unfold8 = nn.Linear(dim, 4 * wide)
+        self.refine8 = ConvBlock(wide)
+        self.unfold4 = nn.Conv2d(wide, 4 * pixel_dim, 1)
         self.stem = DetailStem(pixel_dim)
-        self.refine4 = ConvBlock(pixel_dim)
+        self.refine4 = nn.Sequential(ConvBlock(pixel_dim), ConvBlock(pixel_dim))
         self.out = nn.Conv2d(pixel_dim, pixel_dim, 1)
 
     def tokens(self, maps: list[torch.Tensor]) -> torch.Tensor:
         """One (B, N, d) a layer -> fused tokens (B, N, d)."""
         return self.fuse_norm(self.fuse(torch.cat(maps, dim=-1)))
 
-    def remember(self, tokens: torch.Tensor) -> torch.Tensor:
-        """tokens (B, N, d) -> what other frames will read of them, (B, N, 2p)."""
-        return self.read.to_key_value(tokens)
+    def remember(self, tokens: torch.Tensor) -> torch.Tensor | None:
+        """tokens (B, N, d) -> what other frames will read of them, (B, N, 4p), if they do."""
+        return None if self.read is None else self.read.to_key_value(tokens)
 
     def forward(
-        self, tokens: torch.Tensor, windows: Windows, position: int, images: torch.Tensor
+        self, tokens: torch.Tensor, windows: Windows | None, position: int, images: torch.Tensor
     ) -> torch.Tensor:
         """Pixel embeddings of the frame at `position` of the memory.
 
-        tokens (B, h*w, d), windows of all frames, images (B, 3, 16h, 16w) -> (B, p, 4h, 4w).
+        tokens (B, h*w, d), windows of all frames (None: they are not read), images
+        (B, 3, 16h, 16w) -> (B, p, 4h, 4w).
         """
         grid = images.shape[-2] // 16, images.shape[-1] // 16
-        x = self.unfold8(self.read(tokens, windows, position))
+        if self.read is not None:
+            tokens = self.read(tokens, windows, position)
+        x = self.unfold8(tokens)
         x = x.transpose(1, 2).unflatten(2, grid)  # (B, 4p, h, w)
         x = self.refine8(F.pixel_shuffle(x, 2))
         x = F.pixel_shuffle(self.unfold4(x), 2) + self.stem(images)

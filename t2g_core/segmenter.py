@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from t2g_core.config import Config
+from t2g_core.depth_encoder import RGBDepthEncoder, build_depth_encoder
 from t2g_core.encoder import FrozenEncoder
 from t2g_core.frame_heads import FrameHead
 from t2g_core.model import Time2General
@@ -21,11 +22,13 @@ class TrainablePart(nn.Module):
     def __init__(self, config: Config, token_width: int, text: torch.Tensor):
         """text (K, E): embeddings of the class names; K is the number of classes."""
         super().__init__()
-        layers = len(config.encoder.blocks)
+        blocks, layers = len(config.encoder.blocks), config.num_layers
         self.standardize = TokenStandardizer(layers, token_width)
         self.head: Time2General | FrameHead
         if config.time2general is not None:
-            self.head = Time2General(config.time2general, token_width, layers, text)
+            self.head = Time2General(
+                config.time2general, token_width, blocks, text, has_depth=config.depth is not None
+            )
         else:
             self.head = FrameHead(config.frame_head, token_width, layers, len(text))
 
@@ -41,6 +44,12 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     return ((images.float() - mean) / std).movedim(-1, -3)
 
 
-def build_encoder(config: Config, device: str | torch.device = "cpu") -> FrozenEncoder:
-    """The frozen encoder of a config, weights loaded."""
-    return FrozenEncoder(config.encoder).to(device)
+def build_encoder(
+    config: Config, device: str | torch.device = "cpu"
+) -> FrozenEncoder | RGBDepthEncoder:
+    """The frozen encoder of a config, or both of them; weights loaded."""
+    encoder = FrozenEncoder(config.encoder)
+    if config.depth is not None:
+        depth = build_depth_encoder(config.encoder, config.depth)
+        return RGBDepthEncoder(encoder, depth).to(device)
+    return encoder.to(device)

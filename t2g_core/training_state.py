@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from t2g_core.config import Config
+from t2g_core.config import Config, from_mapping
 
 LOSSES = ("pixel", "set", "mtc")
+BEST_RECORD = "best.json"
 
 
 def save_state(path: Path, iteration: int, config: Config, parts: dict) -> None:
@@ -35,17 +37,63 @@ def save_state(path: Path, iteration: int, config: Config, parts: dict) -> None:
 def resume(path: Path, config: Config, parts: dict) -> int:
     """Load the last state where there is one; returns the iteration to go on with, else 0.
 
+    A key that a later version added counts as having its default in an older state.
+
     Raises:
         ValueError: the state belongs to another config.
     """
     if not path.is_file():
         return 0
     state = torch.load(path, weights_only=True)
-    if state["config"] != json.dumps(asdict(config)):
+    if from_mapping(Config, json.loads(state["config"]), str(path)) != config:
         raise ValueError(f"{path} was trained with another config: choose another --out")
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
     return state["iteration"]
+
+
+def best_so_far(out: Path) -> float:
+    """The best validation score of a run, from 0 to 1; below 0 where there is none yet."""
+    path = out / BEST_RECORD
+    return json.loads(path.read_text())["miou"] if path.is_file() else -1.0
+
+
+def keep_best(checkpoint: Path, score: float, iteration: int) -> bool:
+    """Copy the checkpoint to best.safetensors where its score is the best of the run so far."""
+    out = checkpoint.parent
+    if not score > best_so_far(out):
+        return False
+    shutil.copyfile(checkpoint, out / "best.safetensors")
+    record = {"miou": score, "iteration": iteration}
+    (out / BEST_RECORD).write_text(json.dumps(record) + "\n")
+    return True
+
+
+class TrainingLog:
+    """log.csv, curves.png and TensorBoard's files of a run; rows from `first` on are done again."""
+
+    def __init__(self, out: Path, first: int):
+        from torch.utils.tensorboard import SummaryWriter  # seconds, only for training
+
+        self.table, self.curves = out / "log.csv", out / "curves.png"
+        truncate_log(self.table, first)
+        self._board = SummaryWriter(out / "tensorboard", purge_step=first)
+
+    def write(self, iteration: int, losses: dict[str, float], learning_rate: float) -> None:
+        """One iteration: its weighted losses and its learning rate."""
+        log_losses(self.table, iteration, losses)
+        for name, value in losses.items():
+            self._board.add_scalar(f"loss/{name}", value, iteration)
+        self._board.add_scalar("learning_rate", learning_rate, iteration)
+
+    def plot(self) -> None:
+        """Draw the curves so far."""
+        plot_curves(self.table, self.curves)
+        self._board.flush()
+
+    def close(self) -> None:
+        """Finish TensorBoard's file."""
+        self._board.close()
 
 
 def truncate_log(path: Path, iteration: int) -> None:
@@ -55,9 +103,9 @@ def truncate_log(path: Path, iteration: int) -> None:
         path.write_text("".join(row for row in rows if int(row.split(",")[0]) < iteration))
 
 
-def log_losses(path: Path, iteration: int, losses: dict[str, torch.Tensor]) -> None:
+def log_losses(path: Path, iteration: int, losses: dict[str, float]) -> None:
     """One CSV row: the iteration, then the weighted losses in the order of LOSSES."""
-    values = [f"{losses[name].item():.5f}" if name in losses else "" for name in LOSSES]
+    values = [f"{losses[name]:.5f}" if name in losses else "" for name in LOSSES]
     with path.open("a", newline="") as file:
         csv.writer(file).writerow([iteration, *values])
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from t2g_core.checkpoint import Checkpoint, save_checkpoint
 from t2g_core.config import Config, TextConfig, TrainConfig
-from t2g_core.encoder import EncoderConfig, FrozenEncoder
+from t2g_core.depth_encoder import DepthConfig
+from t2g_core.encoder import EncoderConfig
 from t2g_core.frame_heads import FrameHeadConfig
 from t2g_core.labels import CAMVID_CLASSES, PALETTE
 from t2g_core.model import Time2GeneralConfig
-from t2g_core.segmenter import TrainablePart
+from t2g_core.segmenter import TrainablePart, build_encoder
 from t2g_core.streaming import StreamingSegmenter
 
 ENCODER = EncoderConfig("vit_tiny_patch16_224", "random", (2, 5, 8, 11), 16)
@@ -26,18 +29,28 @@ HEAD = Time2GeneralConfig(
     write_back="over_queries",
 )
 TRAIN = TrainConfig(
-    dataset="camvid", split="train", seed=0, iterations=4, batch_clips=1, clip_frames=3,
-    crop_size=(96, 64), crop_share=(0.5, 0.9), max_class_share=1.0, strides=(0, 1), cached_clips=3,
-    learning_rate=1e-3, warmup=1, weight_decay=0.05, clip_gradient=1.0, ema_decay=0.9, points=64,
-    set_weight=0.3, pixel_weight=1.0, class_balance=0.3, mtc_weight=1.0, mtc_trim=0.2,
-    precision="fp32",
+    dataset="camvid", split="train", seed=0, cycles=(4,), clip_frames=3, frames_per_step=2,
+    plain_share=0.5, crop_size=(96, 64), crop_share=(0.5, 0.9), max_class_share=1.0,
+    strides=(0, 1), cached_clips=3, learning_rate=1e-3, warmup=1, weight_decay=0.05,
+    clip_gradient=1.0, ema_decay=0.9, points=64, set_weight=0.3, pixel_weight=1.0,
+    class_balance=0.3, mtc_weight=1.0, mtc_trim=0.2, precision="fp32", accumulate=1,
 )  # fmt: skip
+
+VARIANTS = {  # of Time2General
+    "deformable": {"attention": "deformable"},
+    "no_neighbourhood": {"window": 0},
+    "no_memory": {"window": 0, "clip_length": 1},
+}
 
 
 def small_config(head: str = "time2general") -> Config:
-    """Input 96x64, T = 3; head: time2general, linear or conv."""
+    """Input 96x64, T = 3; head: time2general, depth, linear or conv, or one of VARIANTS."""
     if head == "time2general":
         return Config(ENCODER, (96, 64), TextConfig(), TRAIN, time2general=HEAD)
+    if head == "depth":
+        return replace(small_config(), depth=DepthConfig("random"))
+    if head in VARIANTS:
+        return replace(small_config(), time2general=replace(HEAD, **VARIANTS[head]))
     return Config(ENCODER, (96, 64), TextConfig(), TRAIN, frame_head=FrameHeadConfig(head, 16))
 
 
@@ -53,7 +66,7 @@ def small_checkpoint(head: str = "time2general") -> Checkpoint:
 def small_segmenter(head: str = "time2general") -> StreamingSegmenter:
     """The small model behind the real streaming interface."""
     torch.manual_seed(1)
-    return StreamingSegmenter(small_checkpoint(head), FrozenEncoder(ENCODER))
+    return StreamingSegmenter(small_checkpoint(head), build_encoder(small_config(head)))
 
 
 def write_small_checkpoint(path, head: str = "time2general") -> None:

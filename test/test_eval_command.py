@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 import torch
 from colour_segmenter import ColourSegmenter, write_camvid
+from dataset_trees import write_cityscapes
 from PIL import Image
 
 from t2g_core.camvid import load_camvid
 from t2g_core.checkpoint import save_checkpoint
 from t2g_core.cli import main
 from t2g_core.config import load_config
+from t2g_core.corrupted_images import write_corrupted
 from t2g_core.eval_command import add_arguments, check_early, conditions, evaluate_all
 from t2g_core.eval_pictures import Sample, contact_sheet
-from t2g_core.eval_report import format_tables, mean_row, write_report
+from t2g_core.eval_report import format_tables, mean_row, paper_table, write_report
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
 from t2g_core.segmenter import TrainablePart
 
@@ -46,7 +48,7 @@ def root(tmp_path):
 def rows_of(root, *words: str) -> list[dict]:
     args = parse("--root", root, *words)
     videos = load_camvid(root, "val")
-    return evaluate_all({"runs/a.st": ColourSegmenter()}, [], videos, args)
+    return evaluate_all({"runs/a.st": ColourSegmenter()}, [], videos, CAMVID_CLASSES, args)
 
 
 def test_a_row_holds_the_scores_in_percent_and_the_settings(root):
@@ -67,6 +69,8 @@ def test_a_row_holds_the_scores_in_percent_and_the_settings(root):
     settings = {"checkpoint": "runs/a.st", "mode": "stream", "corruption": "clean", "split": "val"}
     assert settings.items() <= row.items()
     assert row["severity"] is None and row["seeding"] is None
+    assert (row["protocol"], row["videos"], row["unscored_classes"]) == ("dense", 1, [])
+    assert row["ci95"] == {"miou": None, "vc8": None, "vc16": None}  # one video has no spread
     json.loads(json.dumps(row, allow_nan=False))  # no NaN: it is not JSON
 
 
@@ -165,7 +169,7 @@ def test_a_missing_checkpoint_is_found_before_the_work(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [["--severity", "9"], ["--corruption", "rain"], ["--mode", "x"], ["--data", "kitti"]]
+    "words", [["--severity", "9"], ["--corruption", "rain"], ["--mode", "x"], ["--data", "x"]]
 )
 def test_unknown_choices_are_refused(words, capsys):
     with pytest.raises(SystemExit):
@@ -221,3 +225,48 @@ def test_the_command_lists_several_results_and_writes_them(root, untrained, tmp_
 def test_the_command_ends_with_a_sentence_when_the_data_is_missing(tmp_path, capsys):
     assert main(["eval", "--root", str(tmp_path)]) == 2
     assert "images is not a folder" in capsys.readouterr().err
+
+
+def test_the_paper_s_table_has_a_line_a_checkpoint(root):
+    rows = rows_of(root, "--corruption", "all")
+    header, line = paper_table(rows)
+    assert header[:4] == ["checkpoint", "clean mIoU", "clean mVC8", "clean mVC16"]
+    assert header[-3:] == ["mean mIoU", "mean mVC8", "mean mVC16"] and len(line) == 1 + 6 * 3
+    assert line[:4] == ["runs/a.st", "100.0", "100.0", "-"]
+
+
+def test_two_videos_have_intervals_in_table_and_csv(root, tmp_path):
+    labels = np.zeros((9, 36, 40), np.uint8)
+    write_camvid(root, labels, video="T")
+    rows = rows_of(root)
+    assert rows[0]["ci95"]["vc8"] == [100.0, 100.0] and rows[0]["ci95"]["vc16"] is None
+    assert "95 % over 2 videos, runs/a.st clean: mIoU 100.0 to 100.0, VC8" in format_tables(rows)
+    write_report(tmp_path / "out", rows[0], rows)
+    with (tmp_path / "out" / "results.csv").open() as file:
+        (line,) = csv.DictReader(file)
+    assert line["ci95.vc8"] == "100.0 100.0"
+
+
+def test_weather_on_disk_of_another_severity_is_found_before_the_work(root, tmp_path):
+    write_corrupted(load_camvid(root, "val"), root, tmp_path / "w", "fog", 2)
+    words = ["--root", root, "--weather", tmp_path / "w", "--corruption", "fog"]
+    with pytest.raises(ValueError, match="'severity': 2"):
+        check_early(parse(*words))
+    check_early(parse(*words, "--severity", "2"))
+
+
+def test_a_camvid_checkpoint_on_cityscapes_snippets_in_fog(tmp_path, untrained, capsys):
+    """Eleven classes meet fifteen by name; snippets with one label go by Eq. 13."""
+    root = write_cityscapes(tmp_path / "cityscapes")
+    words = ["--root", root, "--data", "cityscapes", "--checkpoint", untrained]
+    row = eval_json(capsys, *words, "--corruption", "fog", "--mode", "clip")
+    assert row["protocol"] == "approx" and (row["videos"], row["frames"]) == (2, 60)
+    assert row["unscored_classes"] == ["wall", "traffic light", "truck & bus", "motorcycle"]
+    scored = [name for name, value in row["iou"].items() if value is not None]
+    assert scored == ["sky", "road"]
+    assert row["static8"] == row["static16"] == 100.0  # the clean snippets stand still
+    assert (row["vc16"]["windows"], row["vc16"]["vspw"], row["severity"]) == (2, None, 3)
+    assert main(["eval", *map(str, words)]) == 0
+    out = capsys.readouterr().out
+    assert "VC is that of Eq. 13 (sparse labels); static pixels: 100.0 % for n = 8" in out
+    assert "does not know count as void: wall, traffic light" in out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX, PALETTE, colorize, palette_of
+from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX, PALETTE, colorize, colour_of, palette_of
 
 
 def test_every_class_has_its_own_colour():
@@ -53,3 +53,11 @@ def test_colorize_refuses_what_is_no_mask_of_the_palette(mask, message):
 def test_colorize_refuses_a_palette_of_another_shape():
     with pytest.raises(ValueError, match="palette"):
         colorize(np.zeros((2, 2), np.uint8), np.zeros((11, 4), np.uint8))
+
+
+def test_own_classes_get_a_colour_of_their_name():
+    assert colour_of("car") == PALETTE["car"]
+    assert colour_of("shelf") == colour_of("shelf") != colour_of("floor")
+    assert (
+        all(0 <= channel <= 255 for channel in colour_of("shelf")) and max(colour_of("shelf")) > 200
+    )

@@ -6,6 +6,8 @@ import torch
 
 from t2g_core.memory_decoder import MemoryAttention, SpatioTemporalMemoryDecoder
 
+SIZES = [(2, 3), (1, 2)]
+
 
 def decoder() -> SpatioTemporalMemoryDecoder:
     torch.manual_seed(0)
@@ -42,30 +44,30 @@ def test_projecting_once_equals_projecting_the_memory_of_equation_3():
     expected, _ = reference(queries, key, value)
     kept = torch.stack([module.remember(scales)[:, 0] for scales in clip], dim=1)
     by_age = module.temporal_embedding[:3].flip(0)
-    torch.testing.assert_close(attention(queries, kept, by_age), expected)
+    torch.testing.assert_close(attention(queries, kept, by_age, SIZES), expected)
 
 
 def test_every_frame_and_its_age_change_the_queries():
     module, clip = decoder(), frames(3)
     queries = torch.randn(5, 8)
     memory = torch.stack([module.remember(scales) for scales in clip], dim=1)
-    states = module(queries, memory)
+    states = module(queries, memory, SIZES)
     assert len(states) == 3  # two blocks and the initial queries
     torch.testing.assert_close(states[0][0], queries)
     for t in range(3):
         changed = memory.clone()
         changed[:, t] += 1.0
-        assert not torch.allclose(module(queries, changed)[-1], states[-1])
-    assert not torch.allclose(module(queries, memory.flip(1))[-1], states[-1])
+        assert not torch.allclose(module(queries, changed, SIZES)[-1], states[-1])
+    assert not torch.allclose(module(queries, memory.flip(1), SIZES)[-1], states[-1])
 
 
 def test_a_single_frame_needs_only_the_newest_embedding():
     module = decoder()
     memory = module.remember(frames(1)[0])[:, None]
-    before = module(torch.ones(2, 8), memory)[-1]
+    before = module(torch.ones(2, 8), memory, SIZES)[-1]
     with torch.no_grad():
         module.temporal_embedding[1:] += 5.0
-    torch.testing.assert_close(module(torch.ones(2, 8), memory)[-1], before)
+    torch.testing.assert_close(module(torch.ones(2, 8), memory, SIZES)[-1], before)
 
 
 def test_attention_weights_by_hand():
@@ -77,5 +79,5 @@ def test_attention_weights_by_hand():
             layer.bias.zero_()
     memory = torch.tensor([[[[1.0, 8.0]], [[0.0, 4.0]]]])  # (1, T=2, N=1, key | value)
     query = torch.full((1, 1, 1), torch.log(torch.tensor(3.0)).item())
-    read = attention(query, memory, by_age=torch.zeros(2, 1))
+    read = attention(query, memory, by_age=torch.zeros(2, 1), sizes=[(1, 1)])
     torch.testing.assert_close(read, torch.tensor([[[7.0]]]))

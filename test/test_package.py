@@ -85,8 +85,8 @@ def test_executable_and_shared_files_are_installed():
     assert executable.read_text().startswith("#!/usr/bin/env python3\n")
     share = prefix / "share" / "t2g_ros"
     assert (share / "launch" / "segmenter.launch.py").is_file()
-    for source in (ROOT / "config").iterdir():
-        assert (share / "config" / source.name).read_bytes() == source.read_bytes()
+    for source in (path for path in (ROOT / "config").rglob("*") if path.is_file()):
+        assert (share / source.relative_to(ROOT)).read_bytes() == source.read_bytes()
 
 
 def test_shipped_weights_are_installed():

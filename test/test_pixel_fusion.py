@@ -67,6 +67,15 @@ def test_pixels_come_at_stride_4_for_grids_that_are_not_square():
     assert module(tokens, windows, 0, images).shape == (1, 8, 12, 20)
 
 
+def test_without_a_window_other_frames_are_not_read():
+    torch.manual_seed(0)
+    module = PixelFusion(dim=8, num_layers=2, pixel_dim=8, max_frames=2, window=0)
+    assert module.remember(torch.randn(1, 15, 8)) is None
+    images, tokens = torch.randn(1, 3, 48, 80), torch.randn(1, 15, 8)
+    assert module(tokens, None, 0, images).shape == (1, 8, 12, 20)
+    assert not any(name.startswith("read") for name, _ in module.named_parameters())
+
+
 @pytest.mark.parametrize("window", [0, 2])
 def test_a_window_without_a_middle_is_refused(window):
     with pytest.raises(ValueError, match=f"expected an odd number of tokens, got {window}"):

@@ -37,8 +37,11 @@ def stream_probs(segmenter, frames) -> list[torch.Tensor]:
     return probs
 
 
-def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills():
-    segmenter, frames = small_segmenter(), video(6)
+@pytest.mark.parametrize(
+    "head", ["time2general", "deformable", "depth", "no_neighbourhood", "no_memory"]
+)
+def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills(head):
+    segmenter, frames = small_segmenter(head), video(6)
     for t, probs in enumerate(stream_probs(segmenter, frames)):
         clip = clip_probs(segmenter, frames[max(0, t + 1 - segmenter.clip_length) : t + 1])
         torch.testing.assert_close(probs, clip, atol=TOLERANCE, rtol=0)
@@ -54,8 +57,9 @@ def test_step_and_segment_clip_agree_on_masks():
     assert [r.mask.shape for r in clip] == [(60, 90)] * 3
 
 
-def test_the_memory_matters():
-    segmenter, frames = small_segmenter(), video(3)
+@pytest.mark.parametrize("head", ["time2general", "deformable"])
+def test_the_memory_matters(head):
+    segmenter, frames = small_segmenter(head), video(3)
     together = stream_probs(segmenter, frames)[-1]
     alone = stream_probs(segmenter, frames[-1:])[-1]
     assert (together - alone).abs().max() > 1e-4
@@ -81,6 +85,17 @@ def test_results_have_the_size_of_the_frame_whatever_it_is():
         assert result.mask.shape == result.confidence.shape == (height, width)
         assert result.mask.dtype == result.confidence.dtype == np.uint8
         assert result.mask.max() < len(segmenter.class_names)
+
+
+def test_depth_tokens_travel_with_the_rgb_tokens():
+    segmenter, frames = small_segmenter("depth"), video(1)
+    encoded = segmenter.encode(frames[0])
+    assert len(encoded.tokens) == 8 and not torch.equal(encoded.tokens[0], encoded.tokens[4])
+    with torch.inference_mode():
+        maps, _ = segmenter.model.remember(encoded.tokens, encoded.images)
+        flat = [*encoded.tokens[:4], *(torch.zeros_like(t) for t in encoded.tokens[4:])]
+        without, _ = segmenter.model.remember(flat, encoded.images)
+    assert not torch.allclose(maps.tokens, without.tokens, atol=1e-3)
 
 
 @pytest.mark.parametrize("head", ["linear", "conv"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
+import signal
 from dataclasses import replace
 
 import pytest
@@ -12,6 +15,8 @@ from small_model import small_config
 from test_clips import write_camvid
 
 from t2g_core.train import balanced_weights, learning_rate_factor, train
+from t2g_core.training_loss import pixel_loss
+from t2g_core.training_state import best_so_far, keep_best
 
 
 class Killed(Exception):
@@ -21,7 +26,7 @@ class Killed(Exception):
 def arguments(root, out) -> argparse.Namespace:
     return argparse.Namespace(
         root=str(root), out=str(out), cache=None, device="cpu", save_every=2, validate_every=100,
-        validation_frames=0,
+        validation_frames=0, workers=0,
     )  # fmt: skip
 
 
@@ -32,7 +37,7 @@ def data(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("head", ["time2general", "conv"])
+@pytest.mark.parametrize("head", ["time2general", "no_memory", "conv"])
 def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch, head):
     config = small_config(head)
     torch.manual_seed(2)  # the random encoder
@@ -40,19 +45,19 @@ def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch
 
     import t2g_core.train as module
 
-    real, calls = module.log_losses, []
+    real, calls = module.share, []
 
     def killed_at_third(*args):
         calls.append(args)
         if len(calls) == 4:
             raise Killed
-        real(*args)
+        return real(*args)
 
-    monkeypatch.setattr(module, "log_losses", killed_at_third)
+    monkeypatch.setattr(module, "share", killed_at_third)
     torch.manual_seed(2)
     with pytest.raises(Killed):
         train(config, arguments(data, tmp_path / "parts"))
-    monkeypatch.setattr(module, "log_losses", real)
+    monkeypatch.setattr(module, "share", real)
     torch.manual_seed(2)
     train(config, arguments(data, tmp_path / "parts"))
 
@@ -66,7 +71,7 @@ def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch
 
 def test_the_loss_falls(data, tmp_path):
     config = small_config()
-    config = replace(config, train=replace(config.train, iterations=40, cached_clips=2))
+    config = replace(config, train=replace(config.train, cycles=(40,), cached_clips=2))
     torch.manual_seed(2)
     train(config, arguments(data, tmp_path))
     rows = (tmp_path / "log.csv").read_text().splitlines()
@@ -98,7 +103,102 @@ def test_class_weights_by_hand(tmp_path):
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():
-    config = replace(small_config().train, iterations=100, warmup=10)
+    config = replace(small_config().train, cycles=(100,), warmup=10)
     assert learning_rate_factor(config, 0) == pytest.approx(0.1)
     assert learning_rate_factor(config, 50) == pytest.approx(0.5**0.9)
     assert learning_rate_factor(config, 100) == 0.0
+
+
+def test_learning_rate_restarts_at_half_its_height():
+    config = replace(small_config().train, cycles=(100, 40), warmup=0)
+    assert config.iterations == 140
+    assert learning_rate_factor(config, 100) == pytest.approx(0.5)
+    assert learning_rate_factor(config, 120) == pytest.approx(0.5 * 0.5**0.9)
+    assert learning_rate_factor(config, 140) == 0.0
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(data, tmp_path, monkeypatch):
+    import t2g_core.train as module
+
+    config = small_config("conv")
+    torch.manual_seed(2)
+    assert train(config, arguments(data, tmp_path / "whole"))
+
+    real = module.accumulate_gradients
+
+    def interrupted(loss, batches, config, iteration, *rest):
+        if iteration == 2:
+            signal.raise_signal(signal.SIGINT)
+        return real(loss, batches, config, iteration, *rest)
+
+    monkeypatch.setattr(module, "accumulate_gradients", interrupted)
+    torch.manual_seed(2)
+    before = signal.getsignal(signal.SIGINT)
+    args = arguments(data, tmp_path / "parts")
+    args.save_every = 100
+    assert not train(config, args)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert torch.load(tmp_path / "parts" / "last.pt", weights_only=True)["iteration"] == 3
+    monkeypatch.setattr(module, "accumulate_gradients", real)
+    torch.manual_seed(2)
+    assert train(config, args)
+    whole, parts = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_state_without_a_key_of_today_goes_on(data, tmp_path):
+    """As one that an earlier version saved: the key counts as its default."""
+    config = small_config("linear")
+    train(config, arguments(data, tmp_path))
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    older = json.loads(state["config"])
+    del older["train"]["accumulate"]
+    torch.save(state | {"config": json.dumps(older)}, tmp_path / "last.pt")
+    assert train(config, arguments(data, tmp_path))
+    other = replace(config, train=replace(config.train, accumulate=2))
+    with pytest.raises(ValueError, match="another config"):
+        train(other, arguments(data, tmp_path))
+
+
+def test_the_best_validation_is_kept_beside_the_last(data, tmp_path):
+    checkpoint = tmp_path / "model.safetensors"
+    for iteration, score, content in ((1, 0.4, b"a"), (2, 0.6, b"b"), (3, 0.5, b"c")):
+        checkpoint.write_bytes(content)
+        assert keep_best(checkpoint, score, iteration) == (iteration < 3)
+    assert (tmp_path / "best.safetensors").read_bytes() == b"b"
+    assert best_so_far(tmp_path) == 0.6
+
+
+def test_validation_and_tensorboard_of_a_run(data, tmp_path):
+    shutil.copytree(data / "train", data / "val", dirs_exist_ok=True)
+    args = arguments(data, tmp_path)
+    args.validation_frames, args.validate_every = 2, 2
+    train(small_config("linear"), args)
+    record = json.loads((tmp_path / "best.json").read_text())
+    assert record["iteration"] in (2, 4) and (tmp_path / "best.safetensors").is_file()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    logged = [event.value for event in events.Scalars("loss/pixel")]
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert logged == pytest.approx([float(row.split(",")[1]) for row in rows], abs=1e-5)
+
+
+def test_workers_change_nothing(data, tmp_path):
+    config = small_config("conv")
+    config = replace(config, train=replace(config.train, cached_clips=0, plain_share=0.0))
+    for workers in (0, 1):
+        torch.manual_seed(2)
+        args = arguments(data, tmp_path / str(workers))
+        args.workers = workers
+        train(config, args)
+    alone, helped = (load_file(tmp_path / run / "model.safetensors") for run in ("0", "1"))
+    assert all(torch.equal(alone[name], helped[name]) for name in alone)
+
+
+def test_a_batch_without_a_label_costs_nothing():
+    probs = torch.full((1, 1, 3, 4, 4), 1 / 3, requires_grad=True)
+    loss = pixel_loss(probs, torch.full((1, 1, 16, 16), 255), torch.ones(3))
+    loss.backward()
+    assert loss == 0 and (probs.grad == 0).all()
