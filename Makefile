@@ -4,8 +4,8 @@ SHELL := /bin/bash
 INSTALLED := .venv/.installed
 BUILT := install/.built
 # With --symlink-install edited modules need no new build, new ones do.
-SOURCES := package.xml CMakeLists.txt $(wildcard msg/* t2g_ros/*.py t2g_core/*.py \
-	t2g_core/weights/* launch/* config/*.* config/ablation/*)
+SOURCES := package.xml CMakeLists.txt $(shell find msg t2g_ros t2g_core launch config -type f \
+	-not -name '*.pyc')
 CLIP ?=
 PYTEST_ARGS ?=
 

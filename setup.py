@@ -3,7 +3,7 @@
 colcon takes the package as ament_cmake (CMakeLists.txt) and does not look here.
 """
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 # Wheels of ROS 2 Jazzy, for machines without a ROS distribution: what the node runs with, and what
 # its messages are built with.
@@ -24,7 +24,7 @@ setup(
     description="Domain-generalised video semantic segmentation (Time2General) as a ROS 2 node",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=["t2g_core", "t2g_ros"],
+    packages=find_packages(include=["t2g_core", "t2g_core.*", "t2g_ros", "t2g_ros.*"]),
     package_data={"t2g_core": ["weights/*.safetensors"]},
     zip_safe=False,
     install_requires=[

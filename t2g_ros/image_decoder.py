@@ -2,7 +2,7 @@
 
 cv_bridge is ROS's converter and is used where its build works and is right: plain 8-bit colour
 and grey.
-Our own conversions (`conversions.py`) take every other case, because there
+Our own conversions (`t2g_core/images/encodings.py`) take every other case, because there
 - cv_bridge is not installed (it has no wheel for ROS 2), or was built for NumPy 1 and crashes
   beside NumPy 2, which a robot with PyTorch in a virtual environment often has;
 - its Python code misreads padded rows whose `step` is no multiple of the pixel size, and its
@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 from sensor_msgs.msg import Image
 
-from t2g_ros.conversions import ENCODINGS, check_image, to_rgb
+from t2g_core.images.encodings import ENCODINGS, check_image, to_rgb
 
 CV_BRIDGE_IS_RIGHT_FOR = {"rgb8", "bgr8", "rgba8", "bgra8", "mono8"}
 

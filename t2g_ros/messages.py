@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from t2g_core.labels import IGNORE_INDEX, colorize
-from t2g_ros.continuity import Reset
+from t2g_core.streaming.continuity import Reset
 from t2g_ros.msg import TemporalConsistency
 
 if TYPE_CHECKING:  # these import PyTorch, which the node does after it has said that it is up
-    from t2g_core.streaming import SegmentationResult
-    from t2g_ros.video_segmenter import SegmentedFrame
+    from t2g_core.streaming.streaming_segmenter import SegmentationResult
+    from t2g_core.streaming.video_segmenter import SegmentedFrame
 
 CHANNELS = {"mono8": 1, "rgb8": 3}
 
@@ -37,17 +35,6 @@ def image_message(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     # Assigning an array to `data` checks every byte in Python, 600 ms for 1080p; this copies.
     message.data.frombytes(np.ascontiguousarray(pixels))
     return message
-
-
-def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: float) -> np.ndarray:
-    """`image` with the colours of `mask` on it; unlabelled pixels stay as they are.
-
-    image (H, W, 3) uint8 RGB, mask (H, W) uint8, palette (K, 3) uint8 RGB, opacity 0..1.
-    """
-    colours = colorize(mask, palette)
-    painted = cv2.addWeighted(image, 1 - opacity, colours, opacity, 0)
-    np.copyto(painted, image, where=(mask == IGNORE_INDEX)[..., None])
-    return painted
 
 
 def temporal_consistency_message(

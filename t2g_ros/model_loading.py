@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from t2g_ros.video_segmenter import VideoSegmenter
+    from t2g_core.streaming.video_segmenter import VideoSegmenter
 
 
 def load_video_segmenter(
@@ -22,8 +22,8 @@ def load_video_segmenter(
     # PyTorch takes seconds to import: the node is up, and says so, before that.
     import torch
 
-    from t2g_core.streaming import StreamingSegmenter
-    from t2g_ros.video_segmenter import VideoSegmenter
+    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+    from t2g_core.streaming.video_segmenter import VideoSegmenter
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

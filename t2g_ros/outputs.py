@@ -12,13 +12,14 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from t2g_core.images.overlay import overlay
 from t2g_ros.input_watch import unserved_subscriber
-from t2g_ros.messages import image_message, overlay, temporal_consistency_message
+from t2g_ros.messages import image_message, temporal_consistency_message
 from t2g_ros.msg import TemporalConsistency
 
 if TYPE_CHECKING:  # imports PyTorch, which the node does after it has said that it is up
-    from t2g_core.streaming import StreamingSegmenter
-    from t2g_ros.video_segmenter import SegmentedFrame
+    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+    from t2g_core.streaming.video_segmenter import SegmentedFrame
 
 # Reliable and shallow: every subscriber can take it.
 OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from t2g_core.temporal_consistency import MAX_WINDOW
+from t2g_core.metrics.mask_stability import MAX_WINDOW
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,15 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 
-from t2g_ros.continuity import Reset
-from t2g_ros.conversions import check_image
+from t2g_core.images.encodings import check_image
+from t2g_core.streaming import continuity
+from t2g_core.streaming.continuity import NS, Reset
 from t2g_ros.diagnostics import FAILED, LOADING, RUNNING, NodeHealth, diagnostic_status
 from t2g_ros.image_decoder import choose_decoder
 from t2g_ros.input_watch import unheard_publisher, why_no_image
 from t2g_ros.model_loading import load_video_segmenter
-from t2g_ros.msg import TemporalConsistency
 from t2g_ros.outputs import Outputs
 from t2g_ros.parameters import declare_parameters, read_parameters
 from t2g_ros.stream_statistics import (
@@ -184,8 +183,8 @@ class Segmenter(Node):
     def _segment_and_publish(self, frame: Frame, image) -> None:
         parameters = read_parameters(self)
         header = frame.message.header
-        stamp_s = Time.from_msg(header.stamp).nanoseconds / 1e9
-        segmented = self._video.segment(image, stamp_s, parameters.max_gap_s)
+        stamp_ns = header.stamp.sec * NS + header.stamp.nanosec
+        segmented = self._video.segment(image, stamp_ns, parameters.max_gap_s)
         if segmented.reset is not None:
             self._say_now_and_then(f"clip buffer emptied: {segmented.reset.detail}")
         segmenter = self._video.segmenter
@@ -195,7 +194,7 @@ class Segmenter(Node):
     def _drop_failed(self, error: Exception) -> None:
         sentence = f"{type(error).__name__}: {error}"
         count = self._statistics.image_dropped(INFERENCE_ERROR, sentence)
-        self._video.reset(Reset(TemporalConsistency.RESET_INFERENCE_ERROR, sentence))
+        self._video.reset(Reset(continuity.INFERENCE_ERROR, sentence))
         self.get_logger().error(
             f"skipped an image that the model failed on ({count} so far): "
             f"{''.join(traceback.format_exception(error))}",

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 import yaml
 
+from t2g_core.build import TrainablePart
 from t2g_core.checkpoint import save_checkpoint
 from t2g_core.config import Config, from_mapping
 from t2g_core.labels import CAMVID_CLASSES
-from t2g_core.segmenter import TrainablePart
 
 CONFIG = Path(__file__).parent.parent / "config" / "time2general_small.yaml"
 TOKEN_WIDTH = 384  # of the ViT-S/14
@@ -18,7 +18,7 @@ TEXT_WIDTH = 8
 SMALL_SIZES = {"num_queries": 12, "dim": 32, "pixel_dim": 16, "num_blocks": 2, "ffn_dim": 32}
 
 
-def write_small_checkpoint(path: Path, seed: int = 1) -> None:
+def write_vit_s_checkpoint(path: Path, seed: int = 1) -> None:
     """Write one that resizes images to 160x112; its masks hold several classes."""
     mapping = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     mapping["input_size"] = [160, 112]

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import torch
 
+from t2g_core.build import TrainablePart, build_encoder
 from t2g_core.checkpoint import Checkpoint, save_checkpoint
-from t2g_core.config import Config, TextConfig, TrainConfig
-from t2g_core.depth_encoder import DepthConfig
-from t2g_core.encoder import EncoderConfig
-from t2g_core.frame_heads import FrameHeadConfig
+from t2g_core.config import Config, TrainConfig
+from t2g_core.encoders.class_text import TextConfig
+from t2g_core.encoders.depth_anything import DepthConfig
+from t2g_core.encoders.dinov2 import EncoderConfig
 from t2g_core.labels import CAMVID_CLASSES, PALETTE
-from t2g_core.model import Time2GeneralConfig
-from t2g_core.segmenter import TrainablePart, build_encoder
-from t2g_core.streaming import StreamingSegmenter
+from t2g_core.model.frame_heads import FrameHeadConfig
+from t2g_core.model.time2general import Time2GeneralConfig
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 ENCODER = EncoderConfig("vit_tiny_patch16_224", "random", (2, 5, 8, 11), 16)
 HEAD = Time2GeneralConfig(

@@ -12,10 +12,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from small_model import small_checkpoint, small_config, write_small_checkpoint
 
+from t2g_core.build import build_encoder
 from t2g_core.checkpoint import SHIPPED, load_checkpoint
 from t2g_core.labels import CAMVID_CLASSES
-from t2g_core.segmenter import build_encoder
-from t2g_core.streaming import StreamingSegmenter
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 
 @pytest.mark.parametrize("head", ["time2general", "deformable", "depth", "linear", "conv"])

@@ -1,0 +1,117 @@
+"""ApolloScape scene parsing: a frame every metre of long drives, each with a label.
+
+As the archives unpack, with the published image lists beside them::
+
+    ROOT/road02_ins/ColorImage/Record001/Camera 5/170927_063811892_Camera_5.jpg
+    ROOT/road02_ins/Label/Record001/Camera 5/170927_063811892_Camera_5_bin.png
+    ROOT/public_image_lists/road02_ins_train.lst      (image TAB label, relative to ROOT)
+
+A split is all its lists together, as far as their roads are there. Split ``all`` takes every
+labelled frame of every road and needs no list (the ``_seg`` roads have none).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from t2g_core.data.class_tables import (
+    APOLLOSCAPE_IDS,
+    APOLLOSCAPE_TO_15,
+    FIFTEEN_CLASSES,
+    lookup_table,
+    read_ids,
+)
+from t2g_core.data.video import (
+    Video,
+    VideoFrame,
+    cut_at_gaps,
+    list_folder,
+    read_list,
+    require_files,
+)
+
+LAYOUT = "an ApolloScape root holds ROAD_ins or ROAD_seg with ColorImage and Label in it"
+_TABLE = lookup_table(APOLLOSCAPE_IDS, APOLLOSCAPE_TO_15, FIFTEEN_CLASSES)
+_NAME = re.compile(r"\d{6}_(\d{2})(\d{2})(\d{2})(\d{3})_Camera_\d")
+
+
+def load_apolloscape(root: str | Path, split: str) -> list[Video]:
+    """List the videos of a split, one a record and camera, cut where frames are left out.
+
+    A frame's number is its place among all images of its folder, so it is the same in every split.
+    Raises ``FileNotFoundError`` for missing roads, lists, images or labels, ``ValueError`` for
+    names of another form.
+    """
+    root = Path(root)
+    pairs = _all_pairs(root) if split == "all" else _listed_pairs(root, split)
+    require_files((image for image, _ in pairs), "unpack that road's archive again")
+    require_files((label for _, label in pairs), "unpack that road's archive again")
+    folders: dict[Path, list[tuple[Path, Path]]] = defaultdict(list)
+    for image, label in pairs:
+        folders[image.parent].append((image, label))
+    return [v for folder in sorted(folders) for v in _record(root, folder, folders[folder])]
+
+
+def read_label(path: Path) -> np.ndarray:
+    """``(H, W)`` uint8 ids of the fifteen classes; errors as ``read_ids``."""
+    return read_ids(path, _TABLE)
+
+
+def capture_time_s(path: Path) -> float:
+    """Seconds of the day in a name like ``170927_063811892_Camera_5.jpg``."""
+    match = _NAME.fullmatch(path.stem)
+    if match is None:
+        raise ValueError(f"{path}: expected DATE_TIME_Camera_5 as name; restore it")
+    hours, minutes, seconds, milliseconds = map(int, match.groups())
+    return 3600 * hours + 60 * minutes + seconds + milliseconds / 1000
+
+
+def _record(root: Path, folder: Path, pairs: list[tuple[Path, Path]]) -> list[Video]:
+    everything = [path for path in list_folder(folder, LAYOUT) if path.suffix == ".jpg"]
+    number = {path: i for i, path in enumerate(sorted(everything, key=capture_time_s))}
+    road, _, record, camera = folder.relative_to(root).parts[-4:]
+    name = f"{road}_{record}_{camera}".replace(" ", "")
+    frames = [VideoFrame(name, number[i], i, label, read_label) for i, label in pairs]
+    steps = np.diff(sorted(capture_time_s(path) for path in everything))
+    rate_hz = 1 / float(np.median(steps)) if len(steps) and np.median(steps) > 0 else 0.0
+    return cut_at_gaps(sorted(frames, key=lambda frame: frame.number), rate_hz)
+
+
+def _roads(root: Path) -> list[Path]:
+    roads = [path for path in list_folder(root, LAYOUT) if (path / "ColorImage").is_dir()]
+    if not roads:
+        raise FileNotFoundError(f"{root} holds no road; {LAYOUT}")
+    return roads
+
+
+def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
+    lists = root / "public_image_lists"
+    pairs = []
+    for road in _roads(root):
+        if road.name.endswith("_seg"):
+            continue
+        rows = read_list(lists / f"{road.name}_{split}.lst", columns=2)
+        pairs += [(root / image, root / label) for image, label in rows]
+    if not pairs:
+        raise FileNotFoundError(f"{root} holds only _seg roads, which have no lists; use split all")
+    return pairs
+
+
+def _all_pairs(root: Path) -> list[tuple[Path, Path]]:
+    pairs = []
+    for road in _roads(root):
+        images = sorted((road / "ColorImage").glob("*/*/*.jpg"))
+        labels = set((road / "Label").glob("*/*/*_bin.png"))
+        for image in images:
+            folder = road / "Label" / image.relative_to(road / "ColorImage").parent
+            pairs.append((image, folder / f"{image.stem}_bin.png"))
+        alone = sorted(labels - {label for _, label in pairs})
+        if alone:
+            raise FileNotFoundError(
+                f"{alone[0]} has no image ({len(alone)} such labels); unpack {road.name} again"
+            )
+    return pairs

@@ -1,0 +1,90 @@
+"""The data sets by the name that ``--data`` and ``train.dataset`` give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from t2g_core.data.apolloscape import load_apolloscape
+from t2g_core.data.camvid import load_camvid, load_camvid15
+from t2g_core.data.cityscapes import load_cityscapes
+from t2g_core.data.class_tables import FIFTEEN_CLASSES
+from t2g_core.data.kitti360 import load_kitti360
+from t2g_core.data.own_video import load_own_video, read_class_names
+from t2g_core.data.video import Video
+from t2g_core.labels import CAMVID_CLASSES
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set on disk: its classes, the lister of a split's videos, and its licence.
+
+    ``licence`` goes into every checkpoint that is trained on it.
+    """
+
+    class_names: tuple[str, ...]
+    load_videos: Callable[[str], list[Video]]
+    licence: str
+
+
+_LOADERS = {
+    "camvid": (CAMVID_CLASSES, load_camvid),
+    "camvid15": (FIFTEEN_CLASSES, load_camvid15),
+    "cityscapes": (FIFTEEN_CLASSES, load_cityscapes),
+    "kitti360": (FIFTEEN_CLASSES, load_kitti360),
+    "apolloscape": (FIFTEEN_CLASSES, load_apolloscape),
+}
+OWN_VIDEO = "video"
+NAMES = (*_LOADERS, OWN_VIDEO)
+
+_CAMVID_LICENCE = (
+    "Trained on CamVid (Brostow et al., 2009) as released with SegNet, CC BY-NC-SA 4.0: research "
+    "and other non-commercial use."
+)
+_LICENCES = {
+    "camvid": _CAMVID_LICENCE,
+    "camvid15": _CAMVID_LICENCE,
+    "cityscapes": "Trained on Cityscapes (Cordts et al., 2016): its licence, non-commercial use.",
+    "kitti360": "Trained on KITTI-360 (Liao et al., 2022): CC BY-NC-SA 3.0, non-commercial use.",
+    "apolloscape": "Trained on ApolloScape (Huang et al., 2018): its licence, educational use.",
+    OWN_VIDEO: "Trained on its user's own video.",
+}
+
+_MARKS = {  # what stands in a data set's folder and in no other's; the first that does
+    "leftImg8bit_sequence": "cityscapes",
+    "data_2d_raw": "kitti360",
+    "public_image_lists": "apolloscape",
+    "*/ColorImage": "apolloscape",
+    "classes.txt": OWN_VIDEO,
+    "*/images": "camvid",
+}
+
+
+def recognise(root: str | Path) -> str:
+    """The name of the data set whose layout the folder ``root`` has.
+
+    Raises ``FileNotFoundError`` where it has none of them.
+    """
+    for mark, name in _MARKS.items():
+        if any(Path(root).glob(mark)):
+            return name
+    raise FileNotFoundError(
+        f"{root} has none of {', '.join(_MARKS)}: give --data and see docs/data.md for the layouts"
+    )
+
+
+def open_dataset(name: str, root: str | Path) -> Dataset:
+    """The data set ``name`` whose folder is ``root``.
+
+    Raises ``ValueError`` for an unknown name, ``FileNotFoundError`` where one's own video has no
+    class list.
+    """
+    if name not in NAMES:
+        raise ValueError(f"the data set must be one of {NAMES}, got {name!r}")
+    if name == OWN_VIDEO:
+        class_names, load = read_class_names(root), load_own_video
+    else:
+        class_names, load = _LOADERS[name]
+    return Dataset(class_names, partial(load, root), _LICENCES[name])

@@ -1,0 +1,64 @@
+"""KITTI-360: long drives with a label on almost every frame of the left perspective camera.
+
+As distributed, drive by drive::
+
+    ROOT/data_2d_raw/2013_05_28_drive_0000_sync/image_00/data_rect/0000000250.png
+    ROOT/data_2d_semantics/train/2013_05_28_drive_0000_sync/image_00/semantic/0000000250.png
+    ROOT/data_2d_semantics/train/2013_05_28_drive_train_frames.txt   (and _val_frames.txt)
+
+The list files name the split: each line an image and its label, relative to ROOT.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from t2g_core.data.class_tables import (
+    FIFTEEN_CLASSES,
+    KITTI360_IDS,
+    KITTI360_TO_15,
+    lookup_table,
+    read_ids,
+)
+from t2g_core.data.video import Video, VideoFrame, cut_at_gaps, read_list, require_files
+
+RATE_HZ = 10.0  # nominal; frame numbers count at it
+_TABLE = lookup_table(KITTI360_IDS, KITTI360_TO_15, FIFTEEN_CLASSES)
+_IMAGE = re.compile(r"data_2d_raw/(\w+_sync)/image_00/data_rect/(\d{10})\.png")
+
+
+def load_kitti360(root: str | Path, split: str) -> list[Video]:
+    """List the videos of split ``train`` or ``val``, cut where the list leaves frames out.
+
+    Raises ``FileNotFoundError`` for a missing list, image or label, ``ValueError`` for a list of
+    another form.
+    """
+    root = Path(root)
+    listed = root / "data_2d_semantics" / "train" / f"2013_05_28_drive_{split}_frames.txt"
+    drives: dict[str, list[VideoFrame]] = defaultdict(list)
+    for image, label in read_list(listed, columns=2):
+        match = _IMAGE.fullmatch(image)
+        if match is None:
+            raise ValueError(
+                f"{listed}: expected data_2d_raw/DRIVE_sync/image_00/data_rect/0000000000.png, got "
+                f"{image!r}; take the list of the release"
+            )
+        drive, number = match[1], int(match[2])
+        drives[drive].append(VideoFrame(drive, number, root / image, root / label, read_label))
+    frames = [frame for drive in drives.values() for frame in drive]
+    require_files((f.image_path for f in frames), "download data_2d_raw of that drive again")
+    require_files((f.label_path for f in frames), "download data_2d_semantics again")
+    return [
+        video
+        for drive in sorted(drives)
+        for video in cut_at_gaps(sorted(drives[drive], key=lambda f: f.number), RATE_HZ)
+    ]
+
+
+def read_label(path: Path) -> np.ndarray:
+    """``(H, W)`` uint8 ids of the fifteen classes; errors as ``read_ids``."""
+    return read_ids(path, _TABLE)

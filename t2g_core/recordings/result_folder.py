@@ -1,0 +1,71 @@
+"""The result folder of a run over a clip: report.json, an MP4 and a timeline strip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from t2g_core.recordings.clip_meter import ClipMeter
+from t2g_core.recordings.clip_source import ClipFrame
+from t2g_core.recordings.pictures import FlickerMap, Mp4Writer, TimelineStrip, panel
+
+VIDEO, STRIP, REPORT = "segmentation.mp4", "timeline.png", "report.json"
+
+
+class MaskedFrame(NamedTuple):
+    """A frame of the clip and its mask ``(H, W)`` uint8; None where the frame was dropped."""
+
+    frame: ClipFrame
+    mask: np.ndarray | None
+
+
+def write_pictures(
+    out: Path,
+    frames: Iterable[MaskedFrame],
+    class_names: tuple[str, ...],
+    palette: np.ndarray,
+    rate_hz: float,
+) -> dict:
+    """Write the MP4 (at ``rate_hz``) and the strip of a clip; return its scores.
+
+    Dropped frames are left out of both; the scores do not reach across them.
+    """
+    meter, flicker, strip = ClipMeter(class_names), FlickerMap(), TimelineStrip(palette)
+    gap = False
+    with Mp4Writer(out / VIDEO, rate_hz) as video:
+        for frame, mask in frames:
+            if mask is None:
+                gap = True
+                continue
+            meter.add(mask, frame.stamp_ns, frame.labels, gap)
+            video.write(panel(frame.image, mask, palette, flicker.update(mask)))
+            strip.add(frame.image, mask, frame.labels)
+            gap = False
+    cv2.imwrite(str(out / STRIP), strip.picture()[..., ::-1])
+    return meter.summary()
+
+
+def write_report(out: Path, report: dict) -> None:
+    """Write report.json."""
+    (out / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+
+
+def headline(report: dict) -> str:
+    """Return the report's main figures in a few lines."""
+    latency, flicker = report["latency_ms"], report["flicker"]
+    lines = [
+        f"frames sent {report['frames_sent']}, masks {report['masks_received']}, "
+        f"dropped {report['dropped']}",
+        f"latency {latency['p50']} ms median, {latency['p95']} ms p95; {report['fps']} masks/s",
+        "flicker: "
+        + ("unknown" if flicker is None else f"{100 * flicker:.2f} % of pixels a frame"),
+    ]
+    if report["miou"] is not None:
+        vc = ", ".join(f"VC{n} {report[f'vc{n}']['correct']}" for n in (8, 16))
+        lines.append(f"against labels: mIoU {report['miou']} %, {vc} (correct, %)")
+    return "\n".join(lines)

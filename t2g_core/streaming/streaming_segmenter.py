@@ -1,0 +1,131 @@
+"""Frame by frame: the only door between pixels and tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from t2g_core.build import build_encoder, normalise
+from t2g_core.checkpoint import Checkpoint, load_checkpoint
+from t2g_core.encoders.dinov2 import FrozenEncoder
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What the last frames left, oldest first; a value: `step` returns a new one."""
+
+    memory: tuple[Any, ...] = ()
+
+    @property
+    def fill(self) -> int:
+        """Frames held."""
+        return len(self.memory)
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """mask (H, W) uint8 class ids; confidence (H, W) uint8, 255 times the winning probability."""
+
+    mask: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """A frame after the frozen encoder, which several segmenters of one encoder can share."""
+
+    tokens: list[torch.Tensor]  # one (1, N, C) a layer
+    images: torch.Tensor  # (1, 3, H, W), resized and normalised
+    size: tuple[int, int]  # width, height of the frame itself
+
+
+class StreamingSegmenter:
+    """Masks from frames, one at a time, each decoded from the last T frames.
+
+    A frame is encoded once; what later masks need of it is kept in the state. The mask equals the
+    one the clip model gives the newest of the same frames, also while the buffer fills.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, encoder: FrozenEncoder, device: str = "cpu"):
+        self.model = checkpoint.model
+        self.encoder = encoder
+        self.device = device
+        self.input_size = checkpoint.config.input_size
+        self.class_names = checkpoint.class_names
+        self.palette = np.array(checkpoint.palette, np.uint8)
+        self.clip_length = self.model.head.clip_length
+
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | Path | None = None, device: str = "cpu"
+    ) -> StreamingSegmenter:
+        """Load a checkpoint (None: the shipped one) and the frozen encoder that it names."""
+        checkpoint = load_checkpoint(path, device)
+        return cls(checkpoint, build_encoder(checkpoint.config, device), device)
+
+    def start(self) -> StreamState:
+        """An empty ring buffer."""
+        return StreamState()
+
+    def step(self, frame: np.ndarray, state: StreamState) -> tuple[SegmentationResult, StreamState]:
+        """Segment the newest frame.
+
+        frame (H, W, 3) uint8 RGB of any size. Returns the result at the frame's size and the state
+        for the next frame; `state` itself is unchanged.
+
+        Raises:
+            ValueError: the frame has another shape or dtype.
+        """
+        return self.step_encoded(self.encode(frame), state)
+
+    @torch.inference_mode()
+    def encode(self, frame: np.ndarray) -> EncodedFrame:
+        """Resize, normalise and encode a frame (H, W, 3) uint8 RGB."""
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+            raise ValueError(f"expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
+        resized = cv2.resize(frame, self.input_size, interpolation=cv2.INTER_LINEAR)
+        images = normalise(torch.from_numpy(resized).to(self.device))[None]
+        return EncodedFrame(self.encoder(images), images, (frame.shape[1], frame.shape[0]))
+
+    @torch.inference_mode()
+    def step_encoded(
+        self, frame: EncodedFrame, state: StreamState
+    ) -> tuple[SegmentationResult, StreamState]:
+        """`step` for a frame that is encoded already."""
+        maps, memory = self.model.remember(frame.tokens, frame.images)
+        held = (*state.memory, memory)[-self.clip_length :]
+        probs = self.model.head.step(maps, list(held))
+        return to_result(probs, frame.size), StreamState(held)
+
+    @torch.inference_mode()
+    def segment_clip(self, frames: Sequence[np.ndarray]) -> list[SegmentationResult]:
+        """The clip model: masks of all frames, each decoded from the whole clip.
+
+        frames: 1 to T arrays (H, W, 3) uint8 RGB, oldest first.
+
+        Raises:
+            ValueError: no frame, or more than T.
+        """
+        if not 0 < len(frames) <= max(self.clip_length, 1):
+            raise ValueError(f"expected 1 to {self.clip_length} frames, got {len(frames)}")
+        encoded = [self.encode(frame) for frame in frames]
+        held = [self.model.remember(e.tokens, e.images) for e in encoded]
+        probs = self.model.head.segment_clip(held)
+        return [to_result(p, e.size) for p, e in zip(probs, encoded, strict=True)]
+
+
+def to_result(probs: torch.Tensor, size: tuple[int, int]) -> SegmentationResult:
+    """Probabilities (1, K, h, w) -> mask and confidence at (width, height)."""
+    full = F.interpolate(probs, size=size[::-1], mode="bilinear", align_corners=False)[0]
+    confidence, mask = full.max(dim=0)
+    return SegmentationResult(
+        mask.to(torch.uint8).cpu().numpy(),
+        (confidence * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy(),
+    )

@@ -1,0 +1,98 @@
+"""What one training iteration sees: a function of the seed and its number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from t2g_core.config import Config
+from t2g_core.data.video import Video
+from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.training.clip_sampler import ClipSampler, draw_window, labelled_positions
+from t2g_core.training.clip_workers import ClipWorkers
+from t2g_core.training.encoded_clips import DistortedClips, EncodedClip, PlainFrames, crop_tokens
+
+
+class TrainingBatches:
+    """Clips of one length, about `frames_per_step` frames together.
+
+    The length T' is drawn anew each iteration, so that a filling buffer is a seen case, and short
+    clips come several at a time. A share of the iterations (`plain_share`) sees undistorted
+    frames, encoded whole and once; the others see distorted crops.
+
+    Raises:
+        ValueError: the crop is larger than the input, or a video is too short (ClipSampler).
+    """
+
+    def __init__(
+        self,
+        videos: list[Video],
+        encoder: FrozenEncoder,
+        config: Config,
+        root: Path,
+        device: str,
+        workers: int = 0,
+    ):
+        c = config.train
+        if c.crop_size[0] > config.input_size[0] or c.crop_size[1] > config.input_size[1]:
+            raise ValueError(
+                f"train.crop_size {c.crop_size} is larger than input_size {config.input_size}"
+            )
+        self.config = config
+        self.sampler = ClipSampler(videos, c)
+        self.workers = ClipWorkers(self.sampler, workers)
+        self.distorted = DistortedClips(self.workers, encoder, config, root, device)
+        self.plain = PlainFrames(encoder, config, root, device)
+
+    def __call__(self, iteration: int) -> list[EncodedClip]:
+        """The clips of one iteration, each of the same T' frames."""
+        rng, frames, plain, numbers = self._plan(iteration)
+        draw = self._plain_clip if plain else self._distorted_clip
+        return [draw(rng, number, frames) for number in numbers]
+
+    def expect(self, iterations: Iterable[int]) -> None:
+        """Let the workers begin with clips of coming iterations that are not encoded yet."""
+        for iteration in iterations:
+            _, _, plain, numbers = self._plan(iteration)
+            if not plain:
+                self.workers.expect(self.distorted.missing(numbers))
+
+    def close(self) -> None:
+        """End the workers."""
+        self.workers.close()
+
+    def _plan(self, iteration: int) -> tuple[np.random.Generator, int, bool, list[int]]:
+        """Frames a clip, whether they are plain, and the numbers of the clips."""
+        c = self.config.train
+        rng = np.random.default_rng([c.seed, 1, iteration])
+        frames = int(rng.integers(1, c.clip_frames + 1))
+        plain = bool(rng.random() < c.plain_share)
+        first = iteration * c.frames_per_step
+        return rng, frames, plain, list(range(first, first + max(1, c.frames_per_step // frames)))
+
+    def _distorted_clip(self, rng: np.random.Generator, number: int, frames: int) -> EncodedClip:
+        labelled = self.sampler.labelled(self.distorted.number(number))
+        first = draw_window(rng, self.config.train.clip_frames, frames, labelled)
+        return self.distorted(number, first, first + frames)
+
+    def _plain_clip(self, rng: np.random.Generator, number: int, frames: int) -> EncodedClip:
+        del number
+        width, height = self.config.input_size
+        size = self.config.train.crop_size
+        mirrored = bool(rng.random() < 0.5)
+        left = int(rng.integers((width - size[0]) // 16 + 1))
+        top = int(rng.integers((height - size[1]) // 16 + 1))
+        stride = int(rng.choice([r for r in self.config.train.strides if r]))
+        chosen = self.sampler.draw_frames(rng, stride)
+        first = min(labelled_positions(chosen)) if chosen[0].label_path is None else 0
+        first = min(first, len(chosen) - frames)
+        chosen = chosen[first : first + frames]
+        parts = [crop_tokens(self.plain(frame, mirrored), left, top, size) for frame in chosen]
+        return EncodedClip(
+            torch.cat([part.tokens for part in parts], dim=1),
+            torch.cat([part.images for part in parts]),
+            torch.cat([part.labels for part in parts]),
+        )

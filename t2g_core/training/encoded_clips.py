@@ -1,0 +1,164 @@
+"""Encoded training frames, kept on disk: a frozen encoder need not see the same frame twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from t2g_core.build import normalise
+from t2g_core.config import Config
+from t2g_core.data.video import VideoFrame
+from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.images.files import read_image
+from t2g_core.training.clip_sampler import Clip
+
+SAMPLING = (
+    "dataset",
+    "split",
+    "seed",
+    "clip_frames",
+    "crop_size",
+    "crop_share",
+    "max_class_share",
+    "strides",
+    "precision",
+)
+
+
+class EncodedClip(NamedTuple):
+    """tokens (L, T, N, C) bfloat16, images (T, H, W, 3) uint8, labels (T, H, W) uint8."""
+
+    tokens: torch.Tensor
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+def encode(encoder: FrozenEncoder, clip: Clip, device: str, precision: str) -> EncodedClip:
+    """One pass of the frozen encoder over the frames of a clip."""
+    images = torch.from_numpy(clip.images)
+    with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+        tokens = encoder(normalise(images.to(device)))
+    tokens = torch.stack(tokens).to(torch.bfloat16).cpu()
+    return EncodedClip(tokens, images, torch.from_numpy(clip.labels))
+
+
+def keep(path: Path, clip: EncodedClip) -> None:
+    """Write a clip; a run that is killed here leaves no torn file."""
+    partial = path.with_suffix(f".{os.getpid()}")
+    save_file(clip._asdict(), partial)
+    partial.replace(path)
+
+
+def cache_folder(root: Path, *key: object) -> Path:
+    """A folder named by a hash of all that shapes what it holds.
+
+    Configs that differ only in the head share it, configs that draw other frames never do.
+    """
+    folder = root / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class DistortedClips:
+    """Clip by number from a sampler, encoded at its first use and read from disk afterwards."""
+
+    def __init__(
+        self,
+        sampler: Callable[[int], Clip],
+        encoder: FrozenEncoder,
+        config: Config,
+        root: Path,
+        device: str,
+    ):
+        train = asdict(config.train)
+        self.folder = cache_folder(root, config.frozen(), {k: train[k] for k in SAMPLING})
+        self.sampler, self.encoder, self.device = sampler, encoder, device
+        self.precision = config.train.precision
+        self.cached = config.train.cached_clips
+
+    def __call__(self, index: int, first: int, last: int) -> EncodedClip:
+        """Frames first to last - 1 of clip number `index`.
+
+        With cached_clips = M, numbers repeat after M, in a new order.
+        """
+        if not self.cached:
+            clip = encode(self.encoder, self.sampler(index), self.device, self.precision)
+            return EncodedClip(
+                clip.tokens[:, first:last], clip.images[first:last], clip.labels[first:last]
+            )
+        number = self.number(index)
+        path = self._path(number)
+        if not path.is_file():
+            keep(path, encode(self.encoder, self.sampler(number), self.device, self.precision))
+        with safe_open(path, "pt") as file:
+            return EncodedClip(
+                file.get_slice("tokens")[:, first:last],
+                file.get_slice("images")[first:last],
+                file.get_slice("labels")[first:last],
+            )
+
+    def missing(self, indices: Iterable[int]) -> list[int]:
+        """Numbers of the sampler's clips at `indices` of the run that are still to be drawn."""
+        numbers = [self.number(index) for index in indices]
+        return [n for n in numbers if not (self.cached and self._path(n).is_file())]
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.safetensors"
+
+    def number(self, index: int) -> int:
+        """Which of the sampler's clips stands at `index` of the run."""
+        if not self.cached:
+            return index
+        epoch, position = divmod(index, self.cached)
+        order = torch.randperm(self.cached, generator=torch.Generator().manual_seed(epoch))
+        return int(order[position])
+
+
+class PlainFrames:
+    """Whole undistorted frames at the model's input size, as they are or mirrored."""
+
+    def __init__(self, encoder: FrozenEncoder, config: Config, root: Path, device: str):
+        c = config.train
+        self.size = config.input_size
+        self.folder = cache_folder(
+            root, config.frozen(), c.dataset, c.split, self.size, c.precision
+        )
+        self.encoder, self.device, self.precision = encoder, device, c.precision
+
+    def __call__(self, frame: VideoFrame, mirrored: bool) -> EncodedClip:
+        """A clip of this one frame."""
+        stem = frame.image_path.stem
+        name = stem if stem.startswith(frame.video) else f"{frame.video}_{stem}"
+        path = self.folder / f"{name}{'_mirrored' if mirrored else ''}.safetensors"
+        if not path.is_file():
+            image = cv2.resize(read_image(frame.image_path), self.size)
+            label = cv2.resize(frame.read_label(), self.size, interpolation=cv2.INTER_NEAREST)
+            if mirrored:
+                image, label = image[:, ::-1], label[:, ::-1]
+            clip = Clip(np.ascontiguousarray(image)[None], np.ascontiguousarray(label)[None])
+            keep(path, encode(self.encoder, clip, self.device, self.precision))
+        return EncodedClip(**load_file(path))
+
+
+def crop_tokens(clip: EncodedClip, left: int, top: int, size: tuple[int, int]) -> EncodedClip:
+    """The window of `size` (width, height) pixels whose corner is token (left, top).
+
+    Costs no encoding, and the tokens have seen the whole frame, as they do at inference.
+    """
+    frames, height, width = clip.labels.shape
+    columns, rows = size[0] // 16, size[1] // 16
+    grid = clip.tokens.unflatten(2, (height // 16, width // 16))
+    window = grid[:, :, top : top + rows, left : left + columns].flatten(2, 3)
+    y, x = slice(16 * top, 16 * top + size[1]), slice(16 * left, 16 * left + size[0])
+    return EncodedClip(window, clip.images[:, y, x], clip.labels[:, y, x])

@@ -1,0 +1,94 @@
+"""The losses of one batch of clips of one length."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from t2g_core.build import TrainablePart, normalise
+from t2g_core.config import Config
+from t2g_core.labels import IGNORE_INDEX
+from t2g_core.model.time2general import Prediction, Time2General
+from t2g_core.training.encoded_clips import EncodedClip
+from t2g_core.training.set_loss import set_loss
+from t2g_core.training.temporal_consistency_loss import masked_temporal_consistency_loss
+
+
+class TrainingLoss(nn.Module):
+    """The trainable part and its losses as one module, as several processes need it."""
+
+    def __init__(self, model: TrainablePart, config: Config, class_weights: torch.Tensor):
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, batch: list[EncodedClip]) -> dict[str, torch.Tensor]:
+        """One forward pass: the weighted losses by name."""
+        c = self.config.train
+        device = self.class_weights.device
+        tokens, images, target = collate(batch, device)
+        frames = images.shape[1]
+        head = self.model.head
+        together = min(frames, head.clip_length)  # a head without a memory: frame by frame
+        with torch.autocast(device.type, torch.bfloat16, enabled=c.precision == "bf16"):
+            flat = self.model.remember(list(tokens.flatten(1, 2)), images.flatten(0, 1))
+            clip = unflatten_frames(flat, together)
+            predictions = head(clip) if isinstance(head, Time2General) else None
+            probs = (
+                head.segment_clip(clip) if predictions is None else [p.probs for p in predictions]
+            )
+        probs = torch.stack([p.float() for p in probs], dim=1)
+        probs = probs.reshape(len(batch), frames, *probs.shape[2:])  # (B, T, K, H/4, W/4)
+        losses = {"pixel": c.pixel_weight * pixel_loss(probs, target, self.class_weights)}
+        if predictions is not None:
+            predictions = [Prediction(*(x.float() for x in p)) for p in predictions]
+            clips = target.reshape(-1, together, *target.shape[2:])
+            losses["set"] = c.set_weight * set_loss(predictions, clips, c.points)
+        if c.mtc_weight and frames > 1:
+            quarter = target[:, :, 2::4, 2::4]
+            mtc = masked_temporal_consistency_loss(probs, quarter, c.mtc_trim)
+            losses["mtc"] = c.mtc_weight * mtc
+        return losses
+
+
+def collate(
+    batch: list[EncodedClip], device: str | torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Stack clips of one length T.
+
+    Returns tokens (L, B, T, N, C), images (B, T, 3, H, W) normalised, target (B, T, H, W) int64.
+    """
+    tokens = torch.stack([clip.tokens for clip in batch], dim=1).float()
+    images = torch.stack([clip.images for clip in batch])
+    target = torch.stack([clip.labels for clip in batch]).long()
+    return tokens.to(device), normalise(images.to(device)), target.to(device)
+
+
+def unflatten_frames(flat: tuple, frames: int) -> list[tuple]:
+    """What `remember` gave for B*T frames -> a list of T, each for B."""
+
+    def pick(x, t):
+        if x is None:
+            return None
+        return x[t::frames] if isinstance(x, torch.Tensor) else type(x)(*(pick(y, t) for y in x))
+
+    maps, memory = flat
+    return [(pick(maps, t), pick(memory, t)) for t in range(frames)]
+
+
+def pixel_loss(
+    probs: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy of Eq. 6's output, at stride 2: labels are finer than stride 4.
+
+    Mask2Former trains its masks only through the matching; with a few hundred labelled frames the
+    direct term converges several times sooner. A batch without a labelled pixel costs zero, with a
+    gradient.
+    """
+    logits = F.interpolate(probs.flatten(0, 1).log(), scale_factor=2, mode="bilinear")
+    target = target.flatten(0, 1)[:, 1::2, 1::2]
+    if (target == IGNORE_INDEX).all():
+        return 0.0 * logits.sum()
+    return F.cross_entropy(logits, target, class_weights, ignore_index=IGNORE_INDEX)

@@ -1,0 +1,298 @@
+"""`t2g train`: one labelled source domain, one config, one script read from top to bottom."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from t2g_core.build import TrainablePart, build_encoder
+from t2g_core.checkpoint import load_checkpoint, save_checkpoint
+from t2g_core.config import Config, TrainConfig, load_config
+from t2g_core.data.datasets import OWN_VIDEO, Dataset, open_dataset
+from t2g_core.data.video import Video
+from t2g_core.encoders.class_text import embed_class_names
+from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.evaluation.evaluate import evaluate
+from t2g_core.labels import IGNORE_INDEX
+from t2g_core.metrics.iou import miou
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.training.batches import TrainingBatches
+from t2g_core.training.losses import TrainingLoss
+from t2g_core.training.processes import Processes, StopRequest
+from t2g_core.training.run_state import (
+    LOSSES,
+    TrainingLog,
+    best_so_far,
+    keep_best,
+    resume,
+    save_state,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `t2g train`."""
+    parser.add_argument("config", help="model and training, e.g. config/time2general_small.yaml")
+    parser.add_argument("--root", required=True, help="folder of the dataset, with train/ and val/")
+    parser.add_argument(
+        "--out",
+        required=True,
+        help="folder for checkpoints, logs and curves; a "
+        "run that was stopped there is taken up again on the same trajectory",
+    )
+    parser.add_argument(
+        "--cache",
+        help="folder for encoded clips, several GB, shared by configs "
+        "that draw the same clips (default: OUT/clips)",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--save-every",
+        type=int,
+        default=200,
+        help="iterations between resumable checkpoints (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--validate-every",
+        type=int,
+        default=1000,
+        help="iterations between validations, which only report (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--validation-frames",
+        type=int,
+        default=20,
+        help="frames of split val to validate on; 0: none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes that draw and distort clips ahead (default: %(default)s: none)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, or take up a stopped run; 130 where Ctrl-C ended it."""
+    return 0 if train(load_config(args.config), args) else 130
+
+
+def train(config: Config, args: argparse.Namespace) -> bool:
+    """Train `config` on the dataset under `args.root`; writes `args.out`/model.safetensors.
+
+    Several processes of torchrun share the micro-batches of an iteration (`accumulate`). Returns
+    whether the run is done; False after Ctrl-C, with the state saved.
+    """
+    if config.train is None:
+        raise ValueError("the config has no section train")
+    with Processes(args.device) as processes, StopRequest() as stop:
+        processes.micro_batches(0, config.train.accumulate)  # its error, before the work
+        return _train(config, args, processes, stop)
+
+
+def _train(
+    config: Config, args: argparse.Namespace, processes: Processes, stop: StopRequest
+) -> bool:
+    c, out, device = config.train, Path(args.out), processes.device
+    out.mkdir(parents=True, exist_ok=True)
+    dataset = open_dataset(c.dataset, args.root)
+    videos = dataset.load_videos(c.split)
+    validation = validation_video(dataset, args.validation_frames)
+    encoder = build_encoder(config, device)
+    cache = cache_root(c.dataset, args)
+    batches = TrainingBatches(videos, encoder, config, cache, device, args.workers)
+
+    torch.manual_seed(c.seed)
+    model = TrainablePart(
+        config, encoder.width, embed_class_names(dataset.class_names, config.text)
+    )
+    model.to(device)
+    model.standardize.fit(source_tokens(batches, device))
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay
+    )
+    schedule = LambdaLR(optimizer, lambda i: learning_rate_factor(c, i))
+    parts = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule}
+    first = resume(out / "last.pt", config, parts)
+    class_weights = balanced_weights(videos, len(dataset.class_names), c.class_balance).to(device)
+    loss = processes.wrap(TrainingLoss(model, config, class_weights))
+    log = TrainingLog(out, first) if processes.first else None
+
+    progress = tqdm(
+        range(first, c.iterations),
+        initial=first,
+        total=c.iterations,
+        desc="train",
+        disable=not processes.first,
+    )
+    stopped = False
+    for i in progress:
+        optimizer.zero_grad()
+        sums = accumulate_gradients(loss, batches, config, i, processes, out)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), c.clip_gradient)
+        rate = optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(model)
+        losses, stopped = share(sums, stop, processes)
+        done = i + 1 == c.iterations
+        if log is not None:
+            log.write(i, losses, rate)
+            progress.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
+            if (i + 1) % args.save_every == 0 or done or stopped:
+                save_state(out / "last.pt", i + 1, config, parts)
+                log.plot()
+            if (i + 1) % args.validate_every == 0 or done:
+                path = out / "model.safetensors"
+                save_checkpoint(path, average.module, config, dataset.class_names, dataset.licence)
+                message = validate(path, encoder, validation, dataset, device, i + 1)
+                tqdm.write(f"iteration {i + 1}: {message}", file=sys.stderr)
+        if stopped and not done:
+            break
+    batches.close()
+    processes.wait()
+    if log is not None:
+        log.close()
+    if stopped and not done:
+        print(f"stopped after iteration {i + 1}; the same command goes on", file=sys.stderr)
+        return False
+    return True
+
+
+@dataclass
+class LossSums:
+    """Of this process: weighted losses added over its micro-batches, by name."""
+
+    values: dict[str, float]
+    batches: int
+
+
+def accumulate_gradients(
+    loss: nn.Module,
+    batches: TrainingBatches,
+    config: Config,
+    iteration: int,
+    processes: Processes,
+    out: Path,
+) -> LossSums:
+    """Backward passes of this process's share of an iteration's micro-batches.
+
+    Micro-batch m is the same whichever process computes it, and the gradient is the mean over all,
+    so that more processes give the same run up to rounding.
+
+    Raises:
+        FloatingPointError: a loss is not finite; the micro-batch is saved in `out`.
+    """
+    c = config.train
+    mine = processes.micro_batches(iteration, c.accumulate)
+    sums = LossSums({}, 0)
+    for number in mine:
+        batches.expect(range(number + processes.size, number + 1 + 4 * processes.size))
+        torch.manual_seed(c.seed * 1_000_003 + number)  # depends on nothing before it
+        batch = batches(number)
+        wait = number != mine[-1] and processes.size > 1
+        with loss.no_sync() if wait else nullcontext():
+            losses = loss(batch)
+            total = sum(losses.values())
+            if not torch.isfinite(total):
+                torch.save([clip._asdict() for clip in batch], out / "nan_batch.pt")
+                raise FloatingPointError(
+                    f"the loss is {total.item()} at iteration {iteration}; its batch is "
+                    f"{out / 'nan_batch.pt'}"
+                )
+            (total / len(mine)).backward()
+        for name, value in losses.items():
+            sums.values[name] = sums.values.get(name, 0.0) + value.item()
+        sums.batches += 1
+    return sums
+
+
+def share(sums: LossSums, stop: StopRequest, processes: Processes) -> tuple[dict[str, float], bool]:
+    """Losses as means over all micro-batches, and whether any process was asked to stop."""
+    row = [sums.values.get(name, 0.0) for name in LOSSES]
+    there = [float(name in sums.values) for name in LOSSES]
+    values = torch.tensor([*row, *there, sums.batches, float(stop.asked)], dtype=torch.float64)
+    values = processes.sum(values).tolist()
+    count = values[-2]
+    means = zip(LOSSES, values[: len(LOSSES)], values[len(LOSSES) :], strict=False)
+    return {name: value / count for name, value, known in means if known}, values[-1] > 0
+
+
+def cache_root(dataset: str, args: argparse.Namespace) -> Path:
+    """Where encoded clips go. One's own videos share a name, so each root has its own folder."""
+    cache = Path(args.cache or Path(args.out) / "clips")
+    if dataset == OWN_VIDEO:
+        cache /= hashlib.sha256(str(Path(args.root).resolve()).encode()).hexdigest()[:12]
+    return cache
+
+
+def source_tokens(batches: TrainingBatches, device: str) -> list[list[torch.Tensor]]:
+    """Tokens of the first iterations of the run, enough for their statistics."""
+    return [list(clip.tokens.to(device)) for i in range(16) for clip in batches(i)]
+
+
+def balanced_weights(videos: list[Video], num_classes: int, exponent: float) -> torch.Tensor:
+    """Class weights f^-exponent, f the share of labelled pixels, averaging one over the pixels.
+
+    A class without a pixel weighs nothing. Returns (K,) float32.
+    """
+    counts = np.zeros(num_classes)
+    for video in videos:
+        for frame in video.frames:
+            label = frame.read_label()
+            counts += np.bincount(label[label != IGNORE_INDEX], minlength=num_classes)
+    share = counts / counts.sum()
+    weights = np.where(share > 0, np.maximum(share, 1e-4) ** -exponent, 0.0)
+    return torch.tensor(weights / (share * weights).sum(), dtype=torch.float32)
+
+
+def learning_rate_factor(config: TrainConfig, iteration: int) -> float:
+    """Linear warm-up, then polynomial decay with power 0.9 to zero; half as high each cycle."""
+    if iteration >= config.iterations:
+        return 0.0
+    cycle = 0
+    while iteration >= config.cycles[cycle]:
+        iteration -= config.cycles[cycle]
+        cycle += 1
+    warm = min(1.0, (iteration + 1) / max(1, config.warmup))
+    return 0.5**cycle * warm * (1 - iteration / config.cycles[cycle]) ** 0.9
+
+
+def validation_video(dataset: Dataset, frames: int) -> Video | None:
+    """The first frames of split val, None for 0 frames; a missing split is found at the start."""
+    if not frames:
+        return None
+    video = dataset.load_videos("val")[0]
+    return replace(video, frames=video.frames[:frames])
+
+
+def validate(
+    path: Path,
+    encoder: FrozenEncoder,
+    video: Video | None,
+    dataset: Dataset,
+    device: str,
+    iteration: int,
+) -> str:
+    """mIoU of the averaged weights on a few frames of split val, streaming.
+
+    The best so far is kept as best.safetensors beside it; the last one stays the result.
+    """
+    if video is None:
+        return f"saved {path}"
+    segmenter = StreamingSegmenter(load_checkpoint(path, device), encoder, device)
+    score = miou(evaluate(segmenter, [video], dataset.class_names).confmat)
+    best = keep_best(path, score, iteration)
+    note = "the best so far" if best else f"the best is {100 * best_so_far(path.parent):.1f} %"
+    return f"mIoU {100 * score:.1f} % on {len(video.frames)} frames of split val, {note}"

@@ -1,0 +1,204 @@
+"""Every loader on a small tree in its real layout, whole and with the faults of real copies."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_trees import (
+    write_apolloscape,
+    write_cityscapes,
+    write_ids,
+    write_image,
+    write_kitti360,
+    write_own_video,
+)
+from PIL import Image
+
+from t2g_core.data.class_tables import FIFTEEN_CLASSES
+from t2g_core.data.datasets import NAMES, open_dataset
+from t2g_core.labels import IGNORE_INDEX
+
+WRITERS = {
+    "cityscapes": (write_cityscapes, "val"),
+    "kitti360": (write_kitti360, "train"),
+    "apolloscape": (write_apolloscape, "train"),
+    "video": (write_own_video, "train"),
+}
+
+
+def load(name, root, split=None):
+    return open_dataset(name, root).load_videos(split or WRITERS[name][1])
+
+
+def names_in(frame) -> set[str]:
+    return {FIFTEEN_CLASSES[i] for i in np.unique(frame.read_label()) if i != IGNORE_INDEX}
+
+
+def test_cityscapes_snippets_have_thirty_frames_and_label_the_twentieth(tmp_path):
+    videos = load("cityscapes", write_cityscapes(tmp_path))
+    assert [v.name for v in videos] == ["frankfurt_000000_000294", "munster_000003_000019"]
+    for video in videos:
+        assert (len(video.frames), video.labelled, video.rate_hz) == (30, (19,), 17.0)
+    assert [videos[0].frames[i].number for i in (0, 19, 29)] == [275, 294, 304]
+    assert names_in(videos[0].frames[19]) == {"sky", "road"}
+    blank = videos[0].frames[0].read_label()
+    assert blank.shape == (40, 48) and (blank == IGNORE_INDEX).all()
+
+
+def test_kitti360_is_cut_where_its_list_leaves_frames_out(tmp_path):
+    videos = load("kitti360", write_kitti360(tmp_path))
+    assert [[f.number for f in v.frames] for v in videos] == [[250, 251, 252], [300, 301]]
+    assert names_in(videos[0].frames[0]) == {"building", "road"} and videos[0].rate_hz == 10.0
+
+
+def test_apolloscape_numbers_count_all_frames_of_the_record(tmp_path):
+    videos = load("apolloscape", write_apolloscape(tmp_path))
+    assert [[f.number for f in v.frames] for v in videos] == [[0, 1], [3, 4]]
+    assert videos[0].rate_hz == pytest.approx(2.0)
+    assert videos[0].frames[0].video == "road02_ins_Record001_Camera5"
+    assert names_in(videos[0].frames[0]) == {"truck & bus", "road"}
+    (whole,) = load("apolloscape", tmp_path, "all")
+    assert [f.number for f in whole.frames] == [0, 1, 2, 3, 4]
+
+
+def test_apolloscape_seg_roads_have_no_list(tmp_path):
+    root = write_apolloscape(tmp_path, road="road03_seg")
+    with pytest.raises(FileNotFoundError, match="only _seg roads, which have no lists; use split"):
+        load("apolloscape", root)
+    assert len(load("apolloscape", root, "all")[0].frames) == 5
+
+
+def test_own_video_brings_its_classes_its_rate_and_frames_without_label(tmp_path):
+    dataset = open_dataset("video", write_own_video(tmp_path))
+    (video,) = dataset.load_videos("train")
+    assert dataset.class_names == ("floor", "shelf")
+    assert (video.rate_hz, video.labelled) == (10.0, (0, 1, 3))
+    assert np.unique(video.frames[0].read_label()).tolist() == [1, IGNORE_INDEX]
+    assert pickle.loads(pickle.dumps(video)).frames[0].read_label().max() == IGNORE_INDEX
+
+
+def test_camvid15_takes_both_releases_by_name(tmp_path):
+    for stem, label in (
+        ("S_1", np.array([[0, 3, 10, 11]], np.uint8)),  # sky road rider void
+        ("S_2", np.array([[(64, 192, 0), (0, 0, 0), (192, 128, 192), (64, 128, 64)]], np.uint8)),
+    ):
+        write_image(tmp_path / "val" / "images" / f"{stem}.png")
+        (tmp_path / "val" / "labels").mkdir(exist_ok=True)
+        Image.fromarray(label).save(tmp_path / "val" / "labels" / f"{stem}.png")
+    (video,) = load("camvid15", tmp_path, "val")
+    first, second = (frame.read_label()[0].tolist() for frame in video.frames)
+    assert first == [9, 0, 11, IGNORE_INDEX]
+    assert second == [3, IGNORE_INDEX, 13, IGNORE_INDEX]  # Wall, Void, Truck_Bus, Animal
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_missing_image_is_named(name, tmp_path):
+    root = WRITERS[name][0](tmp_path)
+    frame = load(name, root)[0].frames[1]
+    frame.image_path.unlink()
+    # the loader of one's own video cannot know of the image, but sees its label left alone
+    known = frame.label_path if name == "video" else frame.image_path
+    with pytest.raises(FileNotFoundError, match=known.name.replace(".", r"\.") + ".*;"):
+        load(name, root)
+
+
+@pytest.mark.parametrize("name", ["kitti360", "apolloscape", "video"])
+def test_a_missing_label_is_named(name, tmp_path):
+    root = WRITERS[name][0](tmp_path)
+    frame = load(name, root)[0].frames[1]
+    frame.label_path.unlink()
+    with pytest.raises(FileNotFoundError, match=frame.label_path.stem + ".*;"):
+        load(name, root)
+
+
+def test_a_cityscapes_snippet_without_its_label_is_named(tmp_path):
+    root = write_cityscapes(tmp_path, (("frankfurt", 0, 294), ("frankfurt", 1, 19)))
+    load("cityscapes", root)[1].frames[19].label_path.unlink()
+    match = r"frankfurt_000001_000000_leftImg8bit\.png belongs to no labelled.*30 such files.*again"
+    with pytest.raises(FileNotFoundError, match=match):
+        load("cityscapes", root)
+
+
+def test_a_cityscapes_city_that_is_only_half_there_is_named(tmp_path):
+    root = write_cityscapes(tmp_path)
+    shutil.rmtree(root / "gtFine" / "val" / "munster")
+    with pytest.raises(FileNotFoundError, match=r"\['munster'\] only in one; unpack both"):
+        load("cityscapes", root)
+
+
+@pytest.mark.parametrize("name", ["kitti360", "apolloscape"])
+def test_windows_separators_in_a_list_are_named(name, tmp_path):
+    root = WRITERS[name][0](tmp_path)
+    listed = next(path for path in root.rglob("*train*") if path.suffix in (".txt", ".lst"))
+    listed.write_text(listed.read_text().replace("/", "\\"))
+    with pytest.raises(ValueError, match=f"{listed.name}, line 1: Windows path separators.*sed"):
+        load(name, root)
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "apolloscape", "video"])
+def test_windows_separators_in_file_names_are_named(name, tmp_path):
+    root = WRITERS[name][0](tmp_path)
+    folder = load(name, root)[0].frames[0].image_path.parent
+    write_image(folder / "ColorImage\\picture.jpg")
+    with pytest.raises(ValueError, match="Windows path separator in its name; unpack"):
+        load(name, root)
+
+
+@pytest.fixture
+def nobody():
+    """Run as a user without rights, also where the tests run as root, who reads every folder."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(was)
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "video"])
+def test_an_unreadable_folder_is_named(name, nobody):
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folder is its user's alone
+        root = WRITERS[name][0](Path(folder))
+        images = load(name, root)[0].frames[0].image_path.parent
+        images.chmod(0)
+        try:
+            with pytest.raises(ValueError, match="cannot be read .*chmod"):
+                load(name, root)
+        finally:
+            images.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_root_is_an_error_with_the_layout_or_the_missing_file(name, tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path) + ".*;"):
+        open_dataset(name, tmp_path).load_videos("val")
+
+
+def test_an_id_outside_the_table_is_named(tmp_path):
+    root = write_kitti360(tmp_path)
+    frame = load("kitti360", root)[0].frames[0]
+    write_ids(frame.label_path, 7, 45)
+    with pytest.raises(ValueError, match=r"0000000250\.png holds ids \[45\].*train ids"):
+        frame.read_label()
+
+
+def test_two_own_frames_of_one_number_and_odd_rates_are_named(tmp_path):
+    root = write_own_video(tmp_path, unlabelled=())
+    (root / "rate_hz.txt").write_text("fast")
+    with pytest.raises(ValueError, match=r"rate_hz\.txt: expected one positive number, got 'fast'"):
+        load("video", root)
+    (root / "rate_hz.txt").write_text("10")
+    write_image(root / "train" / "images" / "hall_2.jpg")
+    write_ids(root / "train" / "labels" / "hall_2.png", 0, 1)
+    with pytest.raises(ValueError, match="frame 2 of hall occurs twice.*remove one"):
+        load("video", root)
+
+
+def test_an_unknown_data_set_is_named():
+    with pytest.raises(ValueError, match="must be one of .*got 'nuscenes'"):
+        open_dataset("nuscenes", ".")

@@ -1,0 +1,317 @@
+"""The node as a process of its own, fed over DDS; a small model with random weights runs in it."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+
+import rclpy
+import torch
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import Image
+from small_checkpoint import write_vit_s_checkpoint
+from std_msgs.msg import Header
+
+from t2g_core.images.overlay import overlay
+from t2g_core.metrics.mask_stability import MaskStability
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_ros.messages import image_message
+from t2g_ros.msg import TemporalConsistency
+
+HEIGHT, WIDTH = 80, 120
+ROOT = Path(__file__).parents[2]
+DOMAIN_ID = os.getpid() % 100 + 1
+NODE_ENVIRONMENT = {
+    **os.environ,
+    "ROS_DOMAIN_ID": str(DOMAIN_ID),
+    "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    "OMP_NUM_THREADS": "1",  # sums in the order of the offline model below
+}
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+
+def start_node(log: Path, **parameters) -> subprocess.Popen:
+    """The installed executable, subscribed to /camera/image_raw, its words in `log`."""
+    try:
+        executable = Path(get_package_prefix("t2g_ros")) / "lib" / "t2g_ros" / "segmenter_node"
+    except PackageNotFoundError:
+        pytest.fail("t2g_ros is not built or its setup is not sourced: use `make test`")
+    command = [str(executable), "--ros-args", "-r", "image:=/camera/image_raw"]
+    for name, value in parameters.items():
+        command += ["-p", f"{name}:={value}"]
+    with log.open("w") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file, env=NODE_ENVIRONMENT)
+
+
+class Harness:
+    """A publisher of images and all of the node's topics, each message kept."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=DOMAIN_ID)
+        self.node = rclpy.create_node("tester", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.images = self.node.create_publisher(Image, "/camera/image_raw", 10)
+        self.mask = self.collect(Image, "/segmenter/mask")
+        self.confidence = self.collect(Image, "/segmenter/confidence")
+        self.overlay = self.collect(Image, "/segmenter/overlay")
+        self.consistency = self.collect(TemporalConsistency, "/segmenter/temporal_consistency")
+        self.diagnostics = self.collect(DiagnosticArray, "/diagnostics")
+        self.outputs = (self.mask, self.confidence, self.overlay, self.consistency)
+
+    def collect(self, message_type: type, topic: str) -> list:
+        messages = []
+        self.node.create_subscription(message_type, topic, messages.append, 10)
+        return messages
+
+    def wait_for(self, condition, what: str, timeout_s: float = 30.0) -> None:
+        end_s = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end_s, f"waited for {what}; the node says:\n{self.words()}"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def segment(self, message: Image) -> None:
+        """Send an image and wait until all that belongs to it is there, alone in the lists."""
+        for messages in self.outputs:
+            messages.clear()
+        self.images.publish(message)
+        self.wait_for(lambda: all(self.outputs), f"results for {message.header}")
+
+    def values(self) -> dict[str, str]:
+        """The figures of the next diagnostics."""
+        self.diagnostics.clear()
+        self.wait_for(lambda: self.diagnostics, "diagnostics")
+        return {value.key: value.value for value in self.diagnostics[-1].status[0].values}
+
+    def call(self, service_type: type, name: str, request):
+        client = self.node.create_client(service_type, f"/segmenter/{name}")
+        assert client.wait_for_service(10.0)
+        future = client.call_async(request)
+        self.wait_for(future.done, name)
+        return future.result()
+
+    def words(self) -> str:
+        return self.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    write_vit_s_checkpoint(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def harness(checkpoint, tmp_path_factory):
+    """A running node with its model loaded; ends it as Ctrl-C does, which has to succeed."""
+    log = tmp_path_factory.mktemp("node") / "log.txt"
+    process = start_node(log, checkpoint=checkpoint, device="cpu", no_image_warning_s=1.0)
+    harness = Harness(log)
+    try:
+        harness.wait_for(lambda: "ready after" in log.read_text(), "the model", timeout_s=90.0)
+        harness.wait_for(
+            lambda: (
+                harness.images.get_subscription_count()
+                and harness.node.count_publishers("/segmenter/overlay")
+            ),
+            "discovery",
+        )
+        harness.wait_for(lambda: "no image on" in log.read_text(), "the warning of silence")
+        yield harness
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20.0) == 0, harness.words()
+    finally:
+        process.kill()
+        process.wait()
+        harness.executor.shutdown()
+        harness.node.destroy_node()
+        harness.context.try_shutdown()
+
+
+def picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """Coloured tiles that move to the right from one number to the next, RGB."""
+    tiles = np.random.default_rng(7).integers(0, 255, (6, 10, 3), dtype=np.uint8)
+    large = cv2.resize(tiles, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(np.roll(large, 4 * number, axis=1))
+
+
+def message_of(image: np.ndarray, stamp_s: float) -> Image:
+    header = Header(frame_id="front_camera_optical")
+    header.stamp.sec, header.stamp.nanosec = divmod(round(stamp_s * 1e9), 10**9)
+    return image_message(image, "rgb8", header)
+
+
+def in_bgr_with_padded_rows(message: Image) -> Image:
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+    rows = np.pad(rows[..., ::-1].reshape(message.height, -1), [(0, 0), (0, 5)])
+    padded = Image(header=message.header, encoding="bgr8", step=rows.shape[1])
+    padded.height, padded.width = message.height, message.width
+    padded.data.frombytes(rows.tobytes())
+    return padded
+
+
+def broken_messages() -> list[Image]:
+    """One of each kind: unknown encoding, too little data, rows too short, no pixels."""
+    messages = [message_of(picture(0), 0.0) for _ in range(4)]
+    messages[0].encoding = "h264"
+    messages[1].data = messages[1].data[:-1]
+    messages[2].step = 1
+    messages[3].height = 0
+    return messages
+
+
+def array_of(message: Image) -> np.ndarray:
+    channels = {"mono8": 1, "rgb8": 3}[message.encoding]
+    shape = (message.height, message.width, channels)
+    assert message.step == message.width * channels
+    return np.frombuffer(message.data, np.uint8).reshape(shape).squeeze()
+
+
+def test_results_equal_the_offline_model_with_broken_images_in_between(harness, checkpoint):
+    torch.set_num_threads(1)
+    offline = StreamingSegmenter.from_checkpoint(checkpoint)
+    stability = MaskStability(len(offline.class_names), window=8)
+    state = offline.start()
+    bad_before = int(harness.values()["dropped_bad_image"])
+    for number in range(8):
+        image = picture(number)
+        result, state = offline.step(image, state)
+        report = stability.update(result.mask, (1000 + number) * 10**8)
+        message = message_of(image, 100.0 + number / 10)
+        if number % 2:
+            harness.images.publish(broken_messages()[number // 2])
+            time.sleep(0.1)
+            message = in_bgr_with_padded_rows(message)
+        harness.segment(message)
+
+        for output in harness.outputs:
+            assert len(output) == 1
+            assert output[0].header == message.header
+        assert harness.mask[0].encoding == harness.confidence[0].encoding == "mono8"
+        np.testing.assert_array_equal(array_of(harness.mask[0]), result.mask)
+        np.testing.assert_array_equal(array_of(harness.confidence[0]), result.confidence)
+        painted = overlay(image, result.mask, offline.palette, opacity=0.5)
+        np.testing.assert_array_equal(array_of(harness.overlay[0]), painted)
+        told = harness.consistency[0]
+        for field in ("interval_s", "agreement", "stable_share", "flicker"):
+            expected = getattr(report, field)
+            np.testing.assert_allclose(getattr(told, field), expected, rtol=1e-5, err_msg=field)
+        assert tuple(told.class_names) == offline.class_names
+        assert (told.buffer_fill, told.buffer_length) == (state.fill, offline.clip_length)
+        assert (told.window_fill, told.window_length) == (report.fill, 8)
+        assert told.mean_confidence == pytest.approx(result.confidence.mean() / 255, abs=1e-6)
+    assert len(np.unique(result.mask)) > 1  # or equality would prove little
+    assert int(harness.values()["dropped_bad_image"]) == bad_before + 4
+    assert "expected one of rgb8" in harness.words()
+
+
+@pytest.mark.parametrize(
+    ("stamps_s", "sizes", "reason"),
+    [
+        ((200.0, 200.5), ((HEIGHT, WIDTH),) * 2, TemporalConsistency.RESET_NONE),
+        ((300.0, 299.9), ((HEIGHT, WIDTH),) * 2, TemporalConsistency.RESET_STAMP_WENT_BACK),
+        ((400.0, 403.5), ((HEIGHT, WIDTH),) * 2, TemporalConsistency.RESET_GAP),
+        ((500.0, 500.1), ((HEIGHT, WIDTH), (60, 90)), TemporalConsistency.RESET_IMAGE_SIZE),
+    ],
+)
+def test_a_break_in_the_video_empties_the_buffer(harness, stamps_s, sizes, reason):
+    for number, (stamp_s, size) in enumerate(zip(stamps_s, sizes, strict=True)):
+        harness.segment(message_of(picture(number, *size), stamp_s))
+    told = harness.consistency[0]
+    assert told.reset_reason == reason
+    assert bool(told.reset_detail) == bool(reason)
+    assert (harness.mask[0].height, harness.mask[0].width) == sizes[-1]
+    assert told.buffer_fill == told.window_fill == (1 if reason else 2)
+    assert math.isnan(told.agreement) == bool(reason)
+
+
+def test_more_images_than_it_can_take_are_counted_not_queued(harness):
+    before = harness.values()
+    for number in range(40):
+        harness.images.publish(message_of(picture(number), 600.0 + number / 30))
+        time.sleep(0.01)
+    harness.segment(message_of(picture(0), 700.0))
+    after = harness.values()
+    grown = {
+        key: int(after[key]) - int(before[key])
+        for key in ("images_received", "masks_published", "dropped_newer_frame")
+    }
+    assert grown["dropped_newer_frame"] > 0
+    assert grown["images_received"] == grown["masks_published"] + grown["dropped_newer_frame"]
+
+
+def test_diagnostics_hold_rates_latency_drops_and_errors(harness):
+    harness.segment(message_of(picture(0), 800.0))
+    values = harness.values()
+    status = harness.diagnostics[-1].status[0]
+    assert status.name == "/segmenter: segmentation"
+    assert status.level in (DiagnosticStatus.OK, DiagnosticStatus.WARN)
+    assert values["state"] == "running"
+    assert values["image_topic"] == "/camera/image_raw"
+    assert values["device"] == "cpu"
+    assert 0 < float(values["mask_rate_hz"]) <= float(values["input_rate_hz"])
+    assert 0 < float(values["latency_p50_ms"]) <= float(values["latency_p95_ms"]) < 10_000
+    assert int(values["dropped_inference_error"]) == 0
+    assert "step" in values["last_error"] or "size" in values["last_error"]
+
+
+def test_parameters_are_described_and_the_file_has_them_all(harness):
+    names = harness.call(ListParameters, "list_parameters", ListParameters.Request()).result.names
+    own = sorted(n for n in names if n != "use_sim_time" and not n.startswith(("qos_", "start_")))
+    written = yaml.safe_load((ROOT / "config" / "segmenter.yaml").read_text())
+    assert sorted(written["/**"]["ros__parameters"]) == own
+    request = DescribeParameters.Request(names=own)
+    described = harness.call(DescribeParameters, "describe_parameters", request).descriptors
+    for descriptor in described:
+        assert descriptor.description, descriptor.name
+        is_text = descriptor.name in ("checkpoint", "device")
+        assert is_text or descriptor.floating_point_range or descriptor.integer_range
+
+
+def test_parameters_that_may_change_do_and_others_say_that_they_may_not(harness):
+    def set_parameter(name: str, value: ParameterValue):
+        request = SetParameters.Request(parameters=[Parameter(name=name, value=value)])
+        return harness.call(SetParameters, "set_parameters", request).results[0]
+
+    opaque = ParameterValue(type=3, double_value=1.0)
+    assert set_parameter("overlay_opacity", opaque).successful
+    harness.segment(message_of(picture(0), 900.0))
+    colours = {tuple(colour) for colour in array_of(harness.overlay[0]).reshape(-1, 3)}
+    assert len(colours) == len(np.unique(array_of(harness.mask[0])))  # nothing of the image left
+
+    beyond = set_parameter("overlay_opacity", ParameterValue(type=3, double_value=1.5))
+    assert not beyond.successful
+    assert "range" in beyond.reason
+    fixed = set_parameter("device", ParameterValue(type=4, string_value="cpu"))
+    assert not fixed.successful
+    assert "read-only" in fixed.reason
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"checkpoint": "/nowhere/model.safetensors"}, "no checkpoint /nowhere/model.safetensors"),
+        ({"max_gap_s": -1.0}, "cannot start"),
+    ],
+)
+def test_a_node_that_cannot_start_says_why_and_ends(tmp_path, parameters, sentence):
+    process = start_node(tmp_path / "log.txt", **parameters)
+    assert process.wait(timeout=60.0) == 1
+    assert sentence in (tmp_path / "log.txt").read_text()

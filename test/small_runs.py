@@ -1,0 +1,40 @@
+"""What tests of training share: a data set of six small frames, and arguments of `t2g train`."""
+
+from __future__ import annotations
+
+import argparse
+
+import cv2
+import numpy as np
+
+from t2g_core.data.camvid import load_camvid
+
+
+def brightness_videos(root, frames: int = 6):
+    """A split of one video whose label is its image: the class is brightness / 20."""
+    rng = np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        (root / "train" / folder).mkdir(parents=True)
+    for i in range(frames):
+        label = cv2.resize(
+            rng.integers(0, 11, (6, 9), dtype=np.uint8), (90, 60), interpolation=cv2.INTER_NEAREST
+        )
+        stem = f"0001TP_{6690 + 30 * i:06d}"
+        cv2.imwrite(str(root / "train" / "labels" / f"{stem}.png"), label)
+        cv2.imwrite(str(root / "train" / "images" / f"{stem}.png"), cv2.merge([label * 20] * 3))
+    return load_camvid(root, "train")
+
+
+def arguments(root, out) -> argparse.Namespace:
+    """Of a short run on the CPU, without validation."""
+    return argparse.Namespace(
+        root=str(root), out=str(out), cache=None, device="cpu", save_every=2, validate_every=100,
+        validation_frames=0, workers=0,
+    )  # fmt: skip
+
+
+def plain(value):
+    """Tuples as lists, for YAML."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items() if item is not None}
+    return [plain(item) for item in value] if isinstance(value, tuple) else value

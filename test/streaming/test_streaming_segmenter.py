@@ -1,0 +1,137 @@
+"""Streaming equals the clip model, and the door between pixels and tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_model import small_segmenter
+
+from t2g_core.model.time2general import semantic_probs
+
+TOLERANCE = 1e-5  # of probabilities; the sums run in another order
+
+
+def video(frames: int, height: int = 60, width: int = 90) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return list(rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8))
+
+
+def clip_probs(segmenter, frames) -> torch.Tensor:
+    """The clip model's probabilities of the newest frame."""
+    with torch.inference_mode():
+        encoded = [segmenter.encode(frame) for frame in frames]
+        held = [segmenter.model.remember(e.tokens, e.images) for e in encoded]
+        return segmenter.model.head.segment_clip(held)[-1]
+
+
+def stream_probs(segmenter, frames) -> list[torch.Tensor]:
+    """Probabilities of every step, through the model's own streaming call."""
+    memory, probs = (), []
+    with torch.inference_mode():
+        for frame in frames:
+            encoded = segmenter.encode(frame)
+            maps, left = segmenter.model.remember(encoded.tokens, encoded.images)
+            memory = (*memory, left)[-segmenter.clip_length :]
+            probs.append(segmenter.model.head.step(maps, list(memory)))
+    return probs
+
+
+@pytest.mark.parametrize(
+    "head", ["time2general", "deformable", "depth", "no_neighbourhood", "no_memory"]
+)
+def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills(head):
+    segmenter, frames = small_segmenter(head), video(6)
+    for t, probs in enumerate(stream_probs(segmenter, frames)):
+        clip = clip_probs(segmenter, frames[max(0, t + 1 - segmenter.clip_length) : t + 1])
+        torch.testing.assert_close(probs, clip, atol=TOLERANCE, rtol=0)
+
+
+def test_step_and_segment_clip_agree_on_masks():
+    segmenter, frames = small_segmenter(), video(3)
+    state = segmenter.start()
+    for t, frame in enumerate(frames):
+        result, state = segmenter.step(frame, state)
+        clip = segmenter.segment_clip(frames[: t + 1])
+        assert (result.mask == clip[-1].mask).mean() > 0.999
+    assert [r.mask.shape for r in clip] == [(60, 90)] * 3
+
+
+@pytest.mark.parametrize("head", ["time2general", "deformable"])
+def test_the_memory_matters(head):
+    segmenter, frames = small_segmenter(head), video(3)
+    together = stream_probs(segmenter, frames)[-1]
+    alone = stream_probs(segmenter, frames[-1:])[-1]
+    assert (together - alone).abs().max() > 1e-4
+
+
+def test_state_is_a_value():
+    segmenter, frames = small_segmenter(), video(5)
+    state = segmenter.start()
+    fills = []
+    for frame in frames:
+        before = state
+        first, state = segmenter.step(frame, before)
+        again, _ = segmenter.step(frame, before)
+        assert np.array_equal(first.confidence, again.confidence)
+        fills.append(state.fill)
+    assert fills == [1, 2, 3, 3, 3]
+
+
+def test_results_have_the_size_of_the_frame_whatever_it_is():
+    segmenter = small_segmenter()
+    for height, width in ((60, 90), (33, 200), (1, 1)):
+        result, _ = segmenter.step(video(1, height, width)[0], segmenter.start())
+        assert result.mask.shape == result.confidence.shape == (height, width)
+        assert result.mask.dtype == result.confidence.dtype == np.uint8
+        assert result.mask.max() < len(segmenter.class_names)
+
+
+def test_depth_tokens_travel_with_the_rgb_tokens():
+    segmenter, frames = small_segmenter("depth"), video(1)
+    encoded = segmenter.encode(frames[0])
+    assert len(encoded.tokens) == 8 and not torch.equal(encoded.tokens[0], encoded.tokens[4])
+    with torch.inference_mode():
+        maps, _ = segmenter.model.remember(encoded.tokens, encoded.images)
+        flat = [*encoded.tokens[:4], *(torch.zeros_like(t) for t in encoded.tokens[4:])]
+        without, _ = segmenter.model.remember(flat, encoded.images)
+    assert not torch.allclose(maps.tokens, without.tokens, atol=1e-3)
+
+
+@pytest.mark.parametrize("head", ["linear", "conv"])
+def test_frame_heads_stream_with_a_memory_of_one(head):
+    segmenter, frames = small_segmenter(head), video(3)
+    state = segmenter.start()
+    for frame in frames:
+        result, state = segmenter.step(frame, state)
+        assert np.array_equal(result.mask, segmenter.segment_clip([frame])[0].mask)
+    assert state.fill == 1
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_a_frame_of_another_shape_or_type_is_refused(frame):
+    segmenter = small_segmenter()
+    with pytest.raises(ValueError, match=r"expected \(H, W, 3\) uint8, got"):
+        segmenter.step(frame, segmenter.start())
+
+
+def test_a_clip_longer_than_the_model_is_refused():
+    with pytest.raises(ValueError, match="expected 1 to 3 frames, got 4"):
+        small_segmenter().segment_clip(video(4))
+
+
+def test_scores_of_equation_6_by_hand():
+    """Two queries, two classes: g_k = sum_q p(k|q) sigmoid(mask_q), no-object dropped."""
+    thirds = torch.tensor([[[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]]).clamp_min(1e-9).log()
+    embeddings = torch.tensor([[[torch.log(torch.tensor(3.0))], [0.0]]])  # sigmoids 3/4 and 1/2
+    probs = semantic_probs(thirds, embeddings, torch.ones(1, 1, 1, 1)).flatten()
+    scores = torch.tensor([0.5 * 0.75, 0.25 * 0.75 + 0.5])
+    torch.testing.assert_close(probs, scores / scores.sum(), atol=1e-5, rtol=0)

@@ -1,0 +1,89 @@
+"""What an iteration sees: lengths, windows and mirroring, and that encoded frames are kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_model import ENCODER, small_config
+from small_runs import brightness_videos
+
+from t2g_core.data.camvid import read_label
+from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.training.batches import TrainingBatches
+from t2g_core.training.encoded_clips import EncodedClip, PlainFrames, crop_tokens
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return FrozenEncoder(ENCODER)
+
+
+def batches(root, encoder, **changes) -> TrainingBatches:
+    config = small_config()
+    config = replace(config, train=replace(config.train, **changes))
+    return TrainingBatches(brightness_videos(root), encoder, config, root / "cache", "cpu")
+
+
+def shapes(batch: list[EncodedClip]) -> tuple[int, int]:
+    return len(batch), batch[0].labels.shape[0]
+
+
+@pytest.mark.parametrize("plain_share", [0.0, 1.0])
+def test_short_clips_come_several_at_a_time(tmp_path, encoder, plain_share):
+    draw = batches(tmp_path, encoder, plain_share=plain_share, frames_per_step=4, clip_frames=3)
+    seen = {shapes(draw(i)) for i in range(12)}
+    assert seen == {(4, 1), (2, 2), (1, 3)}
+    for clip in draw(0):
+        frames = clip.labels.shape[0]
+        assert clip.images.shape == (frames, 64, 96, 3)
+        assert clip.tokens.shape[1:3] == (frames, 4 * 6)
+
+
+def test_an_iteration_depends_on_its_number_alone(tmp_path, encoder):
+    first, second = batches(tmp_path / "a", encoder), batches(tmp_path / "b", encoder)
+    second(0)
+    for one, other in zip(first(3), second(3), strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
+    different = [not torch.equal(first(i)[0].images, first(3)[0].images) for i in (0, 1, 2)]
+    assert any(different)
+
+
+def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, encoder):
+    frame = brightness_videos(tmp_path)[0].frames[0]
+    plain = PlainFrames(encoder, small_config(), tmp_path / "cache", "cpu")
+    clip, mirrored = plain(frame, mirrored=False), plain(frame, mirrored=True)
+    assert clip.labels.shape == (1, 64, 96)
+    assert set(np.unique(clip.labels)) <= set(np.unique(read_label(frame.label_path)))
+    assert torch.equal(clip.images.flip(2), mirrored.images)
+    assert torch.equal(clip.labels.flip(2), mirrored.labels)
+    assert not torch.equal(clip.tokens, mirrored.tokens)
+
+
+def test_a_kept_frame_is_read_and_not_encoded_again(tmp_path, encoder):
+    frame = brightness_videos(tmp_path)[0].frames[0]
+    plain = PlainFrames(encoder, small_config(), tmp_path / "cache", "cpu")
+    clip = plain(frame, mirrored=False)
+    torch.manual_seed(7)
+    other = PlainFrames(FrozenEncoder(ENCODER), small_config(), tmp_path / "cache", "cpu")
+    assert torch.equal(other(frame, mirrored=False).tokens, clip.tokens)
+
+
+def test_tokens_image_and_labels_are_cut_at_the_same_place():
+    tokens = torch.arange(3 * 4.0).view(1, 1, 12, 1)  # a grid of 3 rows, 4 columns
+    rows = torch.arange(3).repeat_interleave(16)[:, None]
+    columns = torch.arange(4).repeat_interleave(16)
+    labels = (rows * 4 + columns)[None].to(torch.uint8)  # each pixel: the number of its token
+    clip = EncodedClip(tokens, labels[..., None].repeat(1, 1, 1, 3), labels)
+    cut = crop_tokens(clip, left=1, top=1, size=(48, 32))
+    assert cut.tokens.flatten().tolist() == [5, 6, 7, 9, 10, 11]
+    assert cut.labels[0, ::16, ::16].flatten().tolist() == [5, 6, 7, 9, 10, 11]
+    assert torch.equal(cut.images[..., 0], cut.labels)
+
+
+def test_a_crop_larger_than_the_input_is_an_error(tmp_path, encoder):
+    with pytest.raises(ValueError, match=r"crop_size \(112, 64\) is larger than input_size"):
+        batches(tmp_path, encoder, crop_size=(112, 64))
