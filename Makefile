@@ -20,7 +20,7 @@ help:
 	@echo "make demo CLIP=PATH     ... on a folder of images, a video file or a bag"
 	@echo "make test               all tests (PYTEST_ARGS='-k node' for some)"
 	@echo "make compare CAMVID=DIR train the model and both frame-by-frame heads alike, then compare"
-	@echo "make lint               ruff"
+	@echo "make lint               ruff, and which room imports which"
 	@echo "make clean              remove what was built (.venv stays)"
 
 setup: $(BUILT)
@@ -37,7 +37,7 @@ demo: setup
 	@. .ci/environment.sh && python -m t2g_ros.demo $(if $(CLIP),--clip "$(CLIP)")
 
 test: setup
-	@. .ci/environment.sh && python -m pytest test $(PYTEST_ARGS)
+	@. .ci/environment.sh && python -m pytest -o testpaths=test $(PYTEST_ARGS)
 
 # Hours on a CPU; stopped and called again, it goes on where it was.
 compare: setup
@@ -49,7 +49,8 @@ compare: setup
 		$(foreach head,$(HEADS),--checkpoint out/compare/$(head)/model.safetensors)
 
 lint: $(INSTALLED)
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
+		.venv/bin/lint-imports .ci/importlinter.ini --no-cache
 
 clean:
 	rm -rf build install log

@@ -55,7 +55,7 @@ setup(
             "colcon-common-extensions>=0.3,<0.4",
             "empy>=3.3,<4",
         ],
-        "dev": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.14,<1"],
+        "dev": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.14,<1", "import-linter>=2.4,<3"],
     },
     entry_points={"console_scripts": ["t2g = t2g_core.cli:main"]},
 )

@@ -10,9 +10,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from t2g_core.build import PIXEL_MEAN, PIXEL_STD, TrainablePart
+from t2g_core.build import build_trainable_part
 from t2g_core.config import Config, from_mapping
+from t2g_core.encoders.preprocess import PIXEL_MEAN, PIXEL_STD
 from t2g_core.labels import colour_of
+from t2g_core.model.frozen_tokens import TrainablePart
 
 FORMAT = "t2g-checkpoint-1"
 SHIPPED = Path(__file__).parent / "weights" / "time2general_small_camvid.safetensors"
@@ -82,7 +84,7 @@ def _assemble(path: Path, metadata: dict, tensors: dict, device: str) -> Checkpo
     config = from_mapping(Config, architecture, f"{path}: config")
     class_names = tuple(metadata["class_names"])
     text = torch.zeros(len(class_names), metadata[TEXT_WIDTH])
-    model = TrainablePart(config, metadata["token_width"], text)
+    model = build_trainable_part(config, metadata["token_width"], text)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from t2g_core.build import TrainablePart
+from t2g_core.build import build_trainable_part
 from t2g_core.checkpoint import save_checkpoint
 from t2g_core.config import Config, from_mapping
 from t2g_core.labels import CAMVID_CLASSES
@@ -26,7 +26,7 @@ def write_vit_s_checkpoint(path: Path, seed: int = 1) -> None:
     config = from_mapping(Config, mapping, str(CONFIG))
     torch.manual_seed(seed)
     text = torch.randn(len(CAMVID_CLASSES), TEXT_WIDTH)
-    model = TrainablePart(config, TOKEN_WIDTH, text)
+    model = build_trainable_part(config, TOKEN_WIDTH, text)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

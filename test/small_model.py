@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from t2g_core.build import TrainablePart, build_encoder
+from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.checkpoint import Checkpoint, save_checkpoint
 from t2g_core.config import Config, TrainConfig
 from t2g_core.encoders.class_text import TextConfig
@@ -59,7 +59,7 @@ def small_checkpoint(head: str = "time2general") -> Checkpoint:
     """Random weights, seeded; the attention's memory terms large enough to matter."""
     torch.manual_seed(0)
     config = small_config(head)
-    model = TrainablePart(config, 192, torch.randn(len(CAMVID_CLASSES), 8)).eval()
+    model = build_trainable_part(config, 192, torch.randn(len(CAMVID_CLASSES), 8)).eval()
     palette = tuple(PALETTE[name] for name in CAMVID_CLASSES)
     return Checkpoint(model, config, CAMVID_CLASSES, palette)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -37,6 +38,39 @@ def test_the_core_imports_no_ros():
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "[]"
+
+
+def lint_imports(root: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", ROOT / ".ci/importlinter.ini", "--no-cache"],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+
+
+def test_rooms_import_only_the_rooms_below_them():
+    run = lint_imports(ROOT)
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "broken"),
+    [
+        ("metrics/iou.py", "from t2g_core.streaming import continuity", "one way"),
+        ("labels.py", "import t2g_ros.parameters", "one way"),
+        ("model/method.py", "import rclpy", "no ROS"),
+    ],
+)
+def test_an_import_that_points_up_is_found(tmp_path, room, line, broken):
+    for package in ("t2g_core", "t2g_ros"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    with (tmp_path / "t2g_core" / room).open("a") as file:
+        file.write(f"\n{line}\n")
+    run = lint_imports(tmp_path)
+    assert run.returncode == 1
+    assert re.search(f"{broken}.* BROKEN", run.stdout), run.stdout
 
 
 def test_the_console_command_is_installed():

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from t2g_core.model.time2general import Prediction
+
 
 @dataclass(frozen=True)
 class FrameHeadConfig:
@@ -45,7 +47,7 @@ class FrameHead(nn.Module):
         else:
             raise ValueError(f"kind: expected linear or conv, got {config.kind!r}")
 
-    def remember(
+    def encode_frames(
         self, tokens: list[torch.Tensor], images: torch.Tensor
     ) -> tuple[torch.Tensor, None]:
         """tokens: one (B, N, C) a layer; images (B, 3, H, W) -> logits (B, K, h, w), nothing."""
@@ -60,6 +62,6 @@ class FrameHead(nn.Module):
         logits = F.interpolate(maps, scale_factor=stride, mode="bilinear")
         return logits.softmax(dim=1)
 
-    def segment_clip(self, frames: list[tuple[torch.Tensor, None]]) -> list[torch.Tensor]:
-        """A clip -> probabilities (B, K, H/4, W/4) of every frame."""
-        return [self.step(maps, []) for maps, _ in frames]
+    def forward(self, frames: list[tuple[torch.Tensor, None]]) -> list[Prediction]:
+        """A clip -> one Prediction a frame, without queries."""
+        return [Prediction(self.step(maps, [])) for maps, _ in frames]

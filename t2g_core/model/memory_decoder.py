@@ -12,7 +12,7 @@ from t2g_core.model.deformable_attention import DeformableMemoryAttention
 class SpatioTemporalMemoryDecoder(nn.Module):
     """Stability Queries read a memory of several frames and scales through stacked blocks.
 
-    What a frame contributes to the memory is made once, by `remember`, without temporal
+    What a frame contributes to the memory is made once, by `to_memory`, without temporal
     embeddings; `forward` adds them by relative age, since W(M + e) = WM + We. A stream therefore
     treats each frame once, however long the clip is.
 
@@ -44,7 +44,7 @@ class SpatioTemporalMemoryDecoder(nn.Module):
                 read = DeformableMemoryAttention(dim, heads, num_scales)
             self.blocks.append(DecoderBlock(dim, heads, ffn_dim, read))
 
-    def remember(self, scales: list[torch.Tensor]) -> torch.Tensor:
+    def to_memory(self, scales: list[torch.Tensor]) -> torch.Tensor:
         """One frame's memory.
 
         scales: one (B, N_l, d) a scale, fine to coarse; N is the sum of the N_l. Returns keys and
@@ -62,7 +62,7 @@ class SpatioTemporalMemoryDecoder(nn.Module):
     ) -> list[torch.Tensor]:
         """Eq. 4 for every block.
 
-        queries (Q, d); memory: what `remember` gave for T <= max_frames frames, stacked at
+        queries (Q, d); memory: what `to_memory` gave for T <= max_frames frames, stacked at
         dimension 1, newest last; sizes: height and width of every scale.
         Returns S of every stage, the initial one included: blocks + 1 times (B, Q, d).
         """

@@ -39,7 +39,7 @@ class PixelFusion(nn.Module):
         """One (B, N, d) a layer -> fused tokens (B, N, d)."""
         return self.fuse_norm(self.fuse(torch.cat(maps, dim=-1)))
 
-    def remember(self, tokens: torch.Tensor) -> torch.Tensor | None:
+    def to_memory(self, tokens: torch.Tensor) -> torch.Tensor | None:
         """tokens (B, N, d) -> what other frames will read of them, (B, N, 4p), if they do."""
         return None if self.read is None else self.read.to_key_value(tokens)
 

@@ -56,18 +56,18 @@ class FrameMemory(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Outputs of the head for one frame or a clip."""
+    """Outputs of a head for one frame; a head without queries gives probabilities alone."""
 
     probs: torch.Tensor  # (B, K, H/4, W/4), summing to one over K
-    class_logits: torch.Tensor  # (B, stages, Q, K + 1), last: no object
-    mask_embeddings: torch.Tensor  # (B, stages, Q, p)
-    pixels: torch.Tensor  # (B, p, H/4, W/4)
+    class_logits: torch.Tensor | None = None  # (B, stages, Q, K + 1), last: no object
+    mask_embeddings: torch.Tensor | None = None  # (B, stages, Q, p)
+    pixels: torch.Tensor | None = None  # (B, p, H/4, W/4)
 
 
 class Time2General(nn.Module):
     """The trainable part on top of a frozen encoder's tokens.
 
-    A stream calls `remember` once a frame and `decode` on what the ring buffer holds; a clip is
+    A stream calls `encode_frames` once a frame and `step` on what the ring buffer holds; a clip is
     the same two calls on all its frames (`forward`).
     """
 
@@ -117,7 +117,7 @@ class Time2General(nn.Module):
         """T, the most frames a mask is decoded from."""
         return self.config.clip_length
 
-    def remember(
+    def encode_frames(
         self, tokens: list[torch.Tensor], images: torch.Tensor
     ) -> tuple[FrameMaps, FrameMemory]:
         """Everything that depends on one frame alone.
@@ -131,7 +131,7 @@ class Time2General(nn.Module):
         if self.config.attention == "deformable":
             scales.insert(0, _double(maps[-3], grid))  # stride 8
         fused = self.fusion.tokens(maps)
-        memory = FrameMemory(self.decoder.remember(scales), self.fusion.remember(fused))
+        memory = FrameMemory(self.decoder.to_memory(scales), self.fusion.to_memory(fused))
         return FrameMaps(fused, images), memory
 
     def read(
@@ -163,10 +163,6 @@ class Time2General(nn.Module):
         queries = self.read(memory, token_grid(frames[0][0].images))
         windows = self._windows(frames[0][0], memory)
         return [self._decode(maps, windows, t, queries) for t, (maps, _) in enumerate(frames)]
-
-    def segment_clip(self, frames: list[tuple[FrameMaps, FrameMemory]]) -> list[torch.Tensor]:
-        """Class probabilities of every frame of a clip, oldest first, each (B, K, H/4, W/4)."""
-        return [prediction.probs for prediction in self(frames)]
 
     def _windows(self, maps: FrameMaps, memory: list[FrameMemory]) -> Windows | None:
         if not self.config.window:

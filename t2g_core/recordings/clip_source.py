@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from t2g_core.data.camvid import read_label
+from t2g_core.data.datasets import open_dataset, recognise
 from t2g_core.images.files import read_image
 from t2g_core.recordings.bag import NS, is_bag, pick_image_topic, read_images, read_masks
 
@@ -68,14 +68,29 @@ def folder_frames(path: Path, rate_hz: float) -> Iterator[ClipFrame]:
     )
     if not files:
         raise ValueError(f"no image ({', '.join(IMAGE_SUFFIXES)}) in {images}")
-    return _stamped_files(files, path / "labels", rate_hz)
+    return _stamped_files(files, label_readers(path), rate_hz)
 
 
-def _stamped_files(files: list[Path], labels: Path, rate_hz: float) -> Iterator[ClipFrame]:
+def label_readers(path: Path) -> dict[Path, Callable[[], np.ndarray]]:
+    """By image, what reads the labels of a split's folder; empty for a folder without labels.
+
+    The data set that the folder above has the layout of does the reading, with its own classes.
+    """
+    if not (path / "labels").is_dir():
+        return {}
+    root = path.resolve().parent
+    dataset = open_dataset(recognise(root), root)
+    frames = (frame for video in dataset.load_videos(path.name) for frame in video.frames)
+    return {frame.image_path.resolve(): frame.read_label for frame in frames}
+
+
+def _stamped_files(
+    files: list[Path], readers: dict[Path, Callable[[], np.ndarray]], rate_hz: float
+) -> Iterator[ClipFrame]:
     for index, file in enumerate(files):
-        label_file = labels / f"{file.stem}.png"
-        known = read_label(label_file) if label_file.is_file() else None
-        yield ClipFrame(round(index * NS / rate_hz), read_image(file), known)
+        read = readers.get(file.resolve())
+        labels = None if read is None else read()
+        yield ClipFrame(round(index * NS / rate_hz), read_image(file), labels)
 
 
 def by_number(path: Path) -> list[tuple[int, str]]:

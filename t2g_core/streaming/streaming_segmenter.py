@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from t2g_core.build import build_encoder, normalise
+from t2g_core.build import build_encoder
 from t2g_core.checkpoint import Checkpoint, load_checkpoint
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.encoders.preprocess import normalise
+from t2g_core.model.frozen_tokens import Encoder
+from t2g_core.model.method import Features, Method, State
 
 
 @dataclass(frozen=True)
 class StreamState:
-    """What the last frames left, oldest first; a value: `step` returns a new one."""
+    """A method's state and the frames it rests on, at most T; a value: `step` returns a new one."""
 
-    memory: tuple[Any, ...] = ()
-
-    @property
-    def fill(self) -> int:
-        """Frames held."""
-        return len(self.memory)
+    method: State
+    fill: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,9 @@ class SegmentationResult:
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """A frame after the frozen encoder, which several segmenters of one encoder can share."""
+    """A frame after `encode`, which several segmenters of one encoder can share."""
 
-    tokens: list[torch.Tensor]  # one (1, N, C) a layer
-    images: torch.Tensor  # (1, 3, H, W), resized and normalised
+    features: Features
     size: tuple[int, int]  # width, height of the frame itself
 
 
@@ -53,14 +49,13 @@ class StreamingSegmenter:
     one the clip model gives the newest of the same frames, also while the buffer fills.
     """
 
-    def __init__(self, checkpoint: Checkpoint, encoder: FrozenEncoder, device: str = "cpu"):
-        self.model = checkpoint.model
-        self.encoder = encoder
+    def __init__(self, checkpoint: Checkpoint, encoder: Encoder, device: str = "cpu"):
+        self.method: Method = checkpoint.model.with_encoder(encoder)
         self.device = device
         self.input_size = checkpoint.config.input_size
         self.class_names = checkpoint.class_names
         self.palette = np.array(checkpoint.palette, np.uint8)
-        self.clip_length = self.model.head.clip_length
+        self.clip_length = self.method.clip_length
 
     @classmethod
     def from_checkpoint(
@@ -71,8 +66,8 @@ class StreamingSegmenter:
         return cls(checkpoint, build_encoder(checkpoint.config, device), device)
 
     def start(self) -> StreamState:
-        """An empty ring buffer."""
-        return StreamState()
+        """The state before the first frame."""
+        return StreamState(self.method.start())
 
     def step(self, frame: np.ndarray, state: StreamState) -> tuple[SegmentationResult, StreamState]:
         """Segment the newest frame.
@@ -92,17 +87,16 @@ class StreamingSegmenter:
             raise ValueError(f"expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
         resized = cv2.resize(frame, self.input_size, interpolation=cv2.INTER_LINEAR)
         images = normalise(torch.from_numpy(resized).to(self.device))[None]
-        return EncodedFrame(self.encoder(images), images, (frame.shape[1], frame.shape[0]))
+        return EncodedFrame(self.method.encode(images), (frame.shape[1], frame.shape[0]))
 
     @torch.inference_mode()
     def step_encoded(
         self, frame: EncodedFrame, state: StreamState
     ) -> tuple[SegmentationResult, StreamState]:
         """`step` for a frame that is encoded already."""
-        maps, memory = self.model.remember(frame.tokens, frame.images)
-        held = (*state.memory, memory)[-self.clip_length :]
-        probs = self.model.head.step(maps, list(held))
-        return to_result(probs, frame.size), StreamState(held)
+        probs, after = self.method.step(frame.features, state.method)
+        fill = min(state.fill + 1, self.clip_length)
+        return to_result(probs, frame.size), StreamState(after, fill)
 
     @torch.inference_mode()
     def segment_clip(self, frames: Sequence[np.ndarray]) -> list[SegmentationResult]:
@@ -113,11 +107,10 @@ class StreamingSegmenter:
         Raises:
             ValueError: no frame, or more than T.
         """
-        if not 0 < len(frames) <= max(self.clip_length, 1):
+        if not 0 < len(frames) <= self.clip_length:
             raise ValueError(f"expected 1 to {self.clip_length} frames, got {len(frames)}")
         encoded = [self.encode(frame) for frame in frames]
-        held = [self.model.remember(e.tokens, e.images) for e in encoded]
-        probs = self.model.head.segment_clip(held)
+        probs = self.method.clip([e.features for e in encoded])
         return [to_result(p, e.size) for p, e in zip(probs, encoded, strict=True)]
 
 

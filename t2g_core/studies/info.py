@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from t2g_core.build import TrainablePart, build_encoder
+from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.config import Config, load_config
 from t2g_core.encoders.class_text import text_width
+from t2g_core.model.frozen_tokens import FrozenTokens, TrainablePart
 from t2g_core.studies.train_step import measure_train_step
 
 
@@ -81,7 +82,7 @@ def model_info(config: Config, size: tuple[int, int], classes: int) -> Info:
     (norms, softmax, bilinear sampling) is not counted.
     """
     with torch.device("meta"):
-        model = TrainablePart(
+        model = build_trainable_part(
             config, _token_width(config), torch.zeros(classes, text_width(config.text))
         )
         images = torch.zeros(1, 3, size[1], size[0])
@@ -99,7 +100,7 @@ def _head_parts(
     model: TrainablePart, tokens: list[torch.Tensor], images: torch.Tensor
 ) -> tuple[list[Part], int]:
     head = model.head
-    (maps, memory), once = count_flops(lambda: model.remember(tokens, images))
+    (maps, memory), once = count_flops(lambda: model.encode_frames(FrozenTokens(tokens, images)))
     _, step = count_flops(lambda: head.step(maps, [memory] * head.clip_length))
     if memory is None:
         return [Part("frame head", count(head), 0, once[""] + step[""])], 0

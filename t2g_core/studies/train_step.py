@@ -7,9 +7,10 @@ import time
 
 import torch
 
-from t2g_core.build import TrainablePart, build_encoder
+from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.config import Config, TrainConfig
 from t2g_core.encoders.class_text import embed_class_names
+from t2g_core.model.frozen_tokens import TrainablePart
 from t2g_core.training.clip_sampler import Clip
 from t2g_core.training.encoded_clips import EncodedClip, encode
 from t2g_core.training.losses import TrainingLoss
@@ -30,11 +31,13 @@ def measure_train_step(config: Config, classes: int, device: str) -> str:
         raise ValueError("--train-step: the config has no section train")
     encoder = build_encoder(config, device)
     names = [f"class {k}" for k in range(classes)]
-    model = TrainablePart(config, encoder.width, embed_class_names(names, config.text)).to(device)
+    model = build_trainable_part(config, encoder.width, embed_class_names(names, config.text)).to(
+        device
+    )
     optimizer = torch.optim.AdamW(model.parameters(), c.learning_rate, weight_decay=c.weight_decay)
 
     start = time.perf_counter()
-    clip = encode(encoder, random_clip(c, classes), device, c.precision)
+    clip = encode(model.with_encoder(encoder), random_clip(c, classes), device, c.precision)
     model.standardize.fit([list(clip.tokens.to(device))])
     encoded = time.perf_counter()
     losses = _step(model, optimizer, clip, config, classes, device)

@@ -10,7 +10,7 @@ import torch
 
 from t2g_core.config import Config
 from t2g_core.data.video import Video
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.model.method import Method
 from t2g_core.training.clip_sampler import ClipSampler, draw_window, labelled_positions
 from t2g_core.training.clip_workers import ClipWorkers
 from t2g_core.training.encoded_clips import DistortedClips, EncodedClip, PlainFrames, crop_tokens
@@ -24,13 +24,14 @@ class TrainingBatches:
     frames, encoded whole and once; the others see distorted crops.
 
     Raises:
-        ValueError: the crop is larger than the input, or a video is too short (ClipSampler).
+        ValueError: the crop is larger than the input, the method's features are not cacheable,
+            or a video is too short (ClipSampler).
     """
 
     def __init__(
         self,
         videos: list[Video],
-        encoder: FrozenEncoder,
+        method: Method,
         config: Config,
         root: Path,
         device: str,
@@ -41,11 +42,15 @@ class TrainingBatches:
             raise ValueError(
                 f"train.crop_size {c.crop_size} is larger than input_size {config.input_size}"
             )
+        if not method.cacheable:
+            raise ValueError(
+                f"{type(method).__name__} changes its encoder: its features cannot be kept on disk"
+            )
         self.config = config
         self.sampler = ClipSampler(videos, c)
         self.workers = ClipWorkers(self.sampler, workers)
-        self.distorted = DistortedClips(self.workers, encoder, config, root, device)
-        self.plain = PlainFrames(encoder, config, root, device)
+        self.distorted = DistortedClips(self.workers, method, config, root, device)
+        self.plain = PlainFrames(method, config, root, device)
 
     def __call__(self, iteration: int) -> list[EncodedClip]:
         """The clips of one iteration, each of the same T' frames."""

@@ -16,11 +16,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from t2g_core.build import normalise
 from t2g_core.config import Config
 from t2g_core.data.video import VideoFrame
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.encoders.preprocess import normalise
 from t2g_core.images.files import read_image
+from t2g_core.model.method import Method
 from t2g_core.training.clip_sampler import Clip
 
 SAMPLING = (
@@ -44,12 +44,12 @@ class EncodedClip(NamedTuple):
     labels: torch.Tensor
 
 
-def encode(encoder: FrozenEncoder, clip: Clip, device: str, precision: str) -> EncodedClip:
-    """One pass of the frozen encoder over the frames of a clip."""
+def encode(method: Method, clip: Clip, device: str, precision: str) -> EncodedClip:
+    """One pass of the method's frozen encoder over the frames of a clip."""
     images = torch.from_numpy(clip.images)
     with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        tokens = encoder(normalise(images.to(device)))
-    tokens = torch.stack(tokens).to(torch.bfloat16).cpu()
+        features = method.encode(normalise(images.to(device)))
+    tokens = torch.stack(features.tokens).to(torch.bfloat16).cpu()
     return EncodedClip(tokens, images, torch.from_numpy(clip.labels))
 
 
@@ -76,14 +76,14 @@ class DistortedClips:
     def __init__(
         self,
         sampler: Callable[[int], Clip],
-        encoder: FrozenEncoder,
+        method: Method,
         config: Config,
         root: Path,
         device: str,
     ):
         train = asdict(config.train)
         self.folder = cache_folder(root, config.frozen(), {k: train[k] for k in SAMPLING})
-        self.sampler, self.encoder, self.device = sampler, encoder, device
+        self.sampler, self.method, self.device = sampler, method, device
         self.precision = config.train.precision
         self.cached = config.train.cached_clips
 
@@ -93,14 +93,14 @@ class DistortedClips:
         With cached_clips = M, numbers repeat after M, in a new order.
         """
         if not self.cached:
-            clip = encode(self.encoder, self.sampler(index), self.device, self.precision)
+            clip = encode(self.method, self.sampler(index), self.device, self.precision)
             return EncodedClip(
                 clip.tokens[:, first:last], clip.images[first:last], clip.labels[first:last]
             )
         number = self.number(index)
         path = self._path(number)
         if not path.is_file():
-            keep(path, encode(self.encoder, self.sampler(number), self.device, self.precision))
+            keep(path, encode(self.method, self.sampler(number), self.device, self.precision))
         with safe_open(path, "pt") as file:
             return EncodedClip(
                 file.get_slice("tokens")[:, first:last],
@@ -128,13 +128,13 @@ class DistortedClips:
 class PlainFrames:
     """Whole undistorted frames at the model's input size, as they are or mirrored."""
 
-    def __init__(self, encoder: FrozenEncoder, config: Config, root: Path, device: str):
+    def __init__(self, method: Method, config: Config, root: Path, device: str):
         c = config.train
         self.size = config.input_size
         self.folder = cache_folder(
             root, config.frozen(), c.dataset, c.split, self.size, c.precision
         )
-        self.encoder, self.device, self.precision = encoder, device, c.precision
+        self.method, self.device, self.precision = method, device, c.precision
 
     def __call__(self, frame: VideoFrame, mirrored: bool) -> EncodedClip:
         """A clip of this one frame."""
@@ -147,7 +147,7 @@ class PlainFrames:
             if mirrored:
                 image, label = image[:, ::-1], label[:, ::-1]
             clip = Clip(np.ascontiguousarray(image)[None], np.ascontiguousarray(label)[None])
-            keep(path, encode(self.encoder, clip, self.device, self.precision))
+            keep(path, encode(self.method, clip, self.device, self.precision))
         return EncodedClip(**load_file(path))
 
 

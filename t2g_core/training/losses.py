@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from t2g_core.build import TrainablePart, normalise
 from t2g_core.config import Config
+from t2g_core.encoders.preprocess import normalise
 from t2g_core.labels import IGNORE_INDEX
-from t2g_core.model.time2general import Prediction, Time2General
+from t2g_core.model.frozen_tokens import FrozenTokens, TrainablePart
+from t2g_core.model.time2general import Prediction
 from t2g_core.training.encoded_clips import EncodedClip
 from t2g_core.training.set_loss import set_loss
 from t2g_core.training.temporal_consistency_loss import masked_temporal_consistency_loss
@@ -28,25 +29,19 @@ class TrainingLoss(nn.Module):
         """One forward pass: the weighted losses by name."""
         c = self.config.train
         device = self.class_weights.device
-        tokens, images, target = collate(batch, device)
-        frames = images.shape[1]
-        head = self.model.head
-        together = min(frames, head.clip_length)  # a head without a memory: frame by frame
+        frames, target = collate(batch, device)
+        length = target.shape[1]
         with torch.autocast(device.type, torch.bfloat16, enabled=c.precision == "bf16"):
-            flat = self.model.remember(list(tokens.flatten(1, 2)), images.flatten(0, 1))
-            clip = unflatten_frames(flat, together)
-            predictions = head(clip) if isinstance(head, Time2General) else None
-            probs = (
-                head.segment_clip(clip) if predictions is None else [p.probs for p in predictions]
-            )
-        probs = torch.stack([p.float() for p in probs], dim=1)
-        probs = probs.reshape(len(batch), frames, *probs.shape[2:])  # (B, T, K, H/4, W/4)
+            predictions = self.model(frames, length)
+        predictions = [Prediction(*(x if x is None else x.float() for x in p)) for p in predictions]
+        together = len(predictions)  # a head without a memory: frame by frame
+        probs = torch.stack([p.probs for p in predictions], dim=1)
+        probs = probs.reshape(len(batch), length, *probs.shape[2:])  # (B, T, K, H/4, W/4)
         losses = {"pixel": c.pixel_weight * pixel_loss(probs, target, self.class_weights)}
-        if predictions is not None:
-            predictions = [Prediction(*(x.float() for x in p)) for p in predictions]
+        if predictions[0].class_logits is not None:
             clips = target.reshape(-1, together, *target.shape[2:])
             losses["set"] = c.set_weight * set_loss(predictions, clips, c.points)
-        if c.mtc_weight and frames > 1:
+        if c.mtc_weight and length > 1:
             quarter = target[:, :, 2::4, 2::4]
             mtc = masked_temporal_consistency_loss(probs, quarter, c.mtc_trim)
             losses["mtc"] = c.mtc_weight * mtc
@@ -55,27 +50,13 @@ class TrainingLoss(nn.Module):
 
 def collate(
     batch: list[EncodedClip], device: str | torch.device
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Stack clips of one length T.
-
-    Returns tokens (L, B, T, N, C), images (B, T, 3, H, W) normalised, target (B, T, H, W) int64.
-    """
+) -> tuple[FrozenTokens, torch.Tensor]:
+    """Stack B clips of one length T: their B*T frames, clip by clip, and target (B, T, H, W)."""
     tokens = torch.stack([clip.tokens for clip in batch], dim=1).float()
     images = torch.stack([clip.images for clip in batch])
     target = torch.stack([clip.labels for clip in batch]).long()
-    return tokens.to(device), normalise(images.to(device)), target.to(device)
-
-
-def unflatten_frames(flat: tuple, frames: int) -> list[tuple]:
-    """What `remember` gave for B*T frames -> a list of T, each for B."""
-
-    def pick(x, t):
-        if x is None:
-            return None
-        return x[t::frames] if isinstance(x, torch.Tensor) else type(x)(*(pick(y, t) for y in x))
-
-    maps, memory = flat
-    return [(pick(maps, t), pick(memory, t)) for t in range(frames)]
+    tokens = list(tokens.flatten(1, 2).to(device))  # (L, B, T, N, C) -> L times (B*T, N, C)
+    return FrozenTokens(tokens, normalise(images.flatten(0, 1).to(device))), target.to(device)
 
 
 def pixel_loss(

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from t2g_core.build import TrainablePart, build_encoder
+from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.checkpoint import load_checkpoint, save_checkpoint
 from t2g_core.config import Config, TrainConfig, load_config
 from t2g_core.data.datasets import OWN_VIDEO, Dataset, open_dataset
@@ -109,14 +109,15 @@ def _train(
     videos = dataset.load_videos(c.split)
     validation = validation_video(dataset, args.validation_frames)
     encoder = build_encoder(config, device)
-    cache = cache_root(c.dataset, args)
-    batches = TrainingBatches(videos, encoder, config, cache, device, args.workers)
 
     torch.manual_seed(c.seed)
-    model = TrainablePart(
+    model = build_trainable_part(
         config, encoder.width, embed_class_names(dataset.class_names, config.text)
     )
     model.to(device)
+    method = model.with_encoder(encoder)
+    cache = cache_root(c.dataset, args)
+    batches = TrainingBatches(videos, method, config, cache, device, args.workers)
     model.standardize.fit(source_tokens(batches, device))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
     optimizer = torch.optim.AdamW(

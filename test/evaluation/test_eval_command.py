@@ -15,7 +15,7 @@ from colour_segmenter import ColourSegmenter, write_camvid
 from dataset_trees import write_cityscapes
 from PIL import Image
 
-from t2g_core.build import TrainablePart
+from t2g_core.build import build_trainable_part
 from t2g_core.checkpoint import save_checkpoint
 from t2g_core.cli import main
 from t2g_core.config import load_config
@@ -182,8 +182,8 @@ def untrained(tmp_path_factory):
     """A real checkpoint: the linear head on the real frozen encoder, at a tiny input size."""
     config = dataclasses.replace(load_config(CONFIG), input_size=(64, 48))
     torch.manual_seed(0)
-    encoder_width, text_width = 384, 384
-    model = TrainablePart(config, encoder_width, torch.zeros(len(CAMVID_CLASSES), text_width))
+    text = torch.zeros(len(CAMVID_CLASSES), 384)
+    model = build_trainable_part(config, 384, text)
     path = tmp_path_factory.mktemp("checkpoint") / "untrained.safetensors"
     save_checkpoint(path, model, config, CAMVID_CLASSES, "untrained, for a test")
     return path

@@ -118,7 +118,7 @@ def test_decoder_keeps_each_token_once_and_age_matters():
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     clip = [[torch.randn(1, h * w, 8) for h, w in SIZES] for _ in range(3)]
-    memory = torch.stack([module.remember(scales) for scales in clip], dim=1)
+    memory = torch.stack([module.to_memory(scales) for scales in clip], dim=1)
     assert memory.shape == (1, 3, 1, TOKENS, 8)
     states = module(torch.randn(5, 8), memory, SIZES)
     assert [s.shape for s in states] == [(1, 5, 8)] * 3

@@ -42,7 +42,7 @@ def test_projecting_once_equals_projecting_the_memory_of_equation_3():
         reference.in_proj_bias.copy_(torch.cat([attention.to_query.bias, torch.zeros(16)]))
         reference.out_proj.load_state_dict(attention.out.state_dict())
     expected, _ = reference(queries, key, value)
-    kept = torch.stack([module.remember(scales)[:, 0] for scales in clip], dim=1)
+    kept = torch.stack([module.to_memory(scales)[:, 0] for scales in clip], dim=1)
     by_age = module.temporal_embedding[:3].flip(0)
     torch.testing.assert_close(attention(queries, kept, by_age, SIZES), expected)
 
@@ -50,7 +50,7 @@ def test_projecting_once_equals_projecting_the_memory_of_equation_3():
 def test_every_frame_and_its_age_change_the_queries():
     module, clip = decoder(), frames(3)
     queries = torch.randn(5, 8)
-    memory = torch.stack([module.remember(scales) for scales in clip], dim=1)
+    memory = torch.stack([module.to_memory(scales) for scales in clip], dim=1)
     states = module(queries, memory, SIZES)
     assert len(states) == 3  # two blocks and the initial queries
     torch.testing.assert_close(states[0][0], queries)
@@ -63,7 +63,7 @@ def test_every_frame_and_its_age_change_the_queries():
 
 def test_a_single_frame_needs_only_the_newest_embedding():
     module = decoder()
-    memory = module.remember(frames(1)[0])[:, None]
+    memory = module.to_memory(frames(1)[0])[:, None]
     before = module(torch.ones(2, 8), memory, SIZES)[-1]
     with torch.no_grad():
         module.temporal_embedding[1:] += 5.0

@@ -63,14 +63,14 @@ def test_pixels_come_at_stride_4_for_grids_that_are_not_square():
     module = PixelFusion(dim=8, num_layers=2, pixel_dim=8, max_frames=2, window=3)
     images = torch.randn(1, 3, 48, 80)
     tokens = module.tokens([torch.randn(1, 15, 8) for _ in range(2)])
-    windows = module.read.windows(module.remember(tokens)[:, None], (3, 5))
+    windows = module.read.windows(module.to_memory(tokens)[:, None], (3, 5))
     assert module(tokens, windows, 0, images).shape == (1, 8, 12, 20)
 
 
 def test_without_a_window_other_frames_are_not_read():
     torch.manual_seed(0)
     module = PixelFusion(dim=8, num_layers=2, pixel_dim=8, max_frames=2, window=0)
-    assert module.remember(torch.randn(1, 15, 8)) is None
+    assert module.to_memory(torch.randn(1, 15, 8)) is None
     images, tokens = torch.randn(1, 3, 48, 80), torch.randn(1, 15, 8)
     assert module(tokens, None, 0, images).shape == (1, 8, 12, 20)
     assert not any(name.startswith("read") for name, _ in module.named_parameters())

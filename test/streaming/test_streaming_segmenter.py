@@ -21,19 +21,17 @@ def clip_probs(segmenter, frames) -> torch.Tensor:
     """The clip model's probabilities of the newest frame."""
     with torch.inference_mode():
         encoded = [segmenter.encode(frame) for frame in frames]
-        held = [segmenter.model.remember(e.tokens, e.images) for e in encoded]
-        return segmenter.model.head.segment_clip(held)[-1]
+        return segmenter.method.clip([e.features for e in encoded])[-1]
 
 
 def stream_probs(segmenter, frames) -> list[torch.Tensor]:
     """Probabilities of every step, through the model's own streaming call."""
-    memory, probs = (), []
+    state, probs = segmenter.method.start(), []
     with torch.inference_mode():
         for frame in frames:
             encoded = segmenter.encode(frame)
-            maps, left = segmenter.model.remember(encoded.tokens, encoded.images)
-            memory = (*memory, left)[-segmenter.clip_length :]
-            probs.append(segmenter.model.head.step(maps, list(memory)))
+            result, state = segmenter.method.step(encoded.features, state)
+            probs.append(result)
     return probs
 
 
@@ -89,13 +87,13 @@ def test_results_have_the_size_of_the_frame_whatever_it_is():
 
 def test_depth_tokens_travel_with_the_rgb_tokens():
     segmenter, frames = small_segmenter("depth"), video(1)
-    encoded = segmenter.encode(frames[0])
-    assert len(encoded.tokens) == 8 and not torch.equal(encoded.tokens[0], encoded.tokens[4])
+    frame = segmenter.encode(frames[0]).features
+    assert len(frame.tokens) == 8 and not torch.equal(frame.tokens[0], frame.tokens[4])
+    flat = [*frame.tokens[:4], *(torch.zeros_like(t) for t in frame.tokens[4:])]
     with torch.inference_mode():
-        maps, _ = segmenter.model.remember(encoded.tokens, encoded.images)
-        flat = [*encoded.tokens[:4], *(torch.zeros_like(t) for t in encoded.tokens[4:])]
-        without, _ = segmenter.model.remember(flat, encoded.images)
-    assert not torch.allclose(maps.tokens, without.tokens, atol=1e-3)
+        probs, _ = segmenter.method.step(frame, segmenter.method.start())
+        without, _ = segmenter.method.step(frame._replace(tokens=flat), segmenter.method.start())
+    assert not torch.allclose(probs, without, atol=1e-4)
 
 
 @pytest.mark.parametrize("head", ["linear", "conv"])

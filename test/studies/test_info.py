@@ -14,6 +14,7 @@ from t2g_core.cli import main
 from t2g_core.config import load_config
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.model.frozen_tokens import FrozenTokens
 from t2g_core.studies.info import count, count_flops, model_info, parse_size
 from t2g_core.studies.train_step import measure_train_step, random_clip
 
@@ -52,7 +53,9 @@ def test_parameters_are_those_of_the_real_model():
 @pytest.mark.parametrize("head", ["time2general", "deformable", "no_neighbourhood"])
 def test_a_frame_keeps_what_the_stream_holds_of_it(head):
     model = small_checkpoint(head).model
-    _, memory = model.remember([torch.randn(1, 24, 192)] * 4, torch.randn(1, 3, 64, 96))
+    _, memory = model.encode_frames(
+        FrozenTokens([torch.randn(1, 24, 192)] * 4, torch.randn(1, 3, 64, 96))
+    )
     held = sum(t.numel() * 4 for t in memory if t is not None)
     info = model_info(small_config(head), (96, 64), 11)
     assert (info.frame_bytes, info.frames) == (held, 3)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_model import ENCODER, small_config
+from small_model import ENCODER, small_checkpoint, small_config
 from small_runs import brightness_videos
 
 from t2g_core.data.camvid import read_label
@@ -17,15 +17,15 @@ from t2g_core.training.encoded_clips import EncodedClip, PlainFrames, crop_token
 
 
 @pytest.fixture(scope="module")
-def encoder():
+def method():
     torch.manual_seed(0)
-    return FrozenEncoder(ENCODER)
+    return small_checkpoint().model.with_encoder(FrozenEncoder(ENCODER))
 
 
-def batches(root, encoder, **changes) -> TrainingBatches:
+def batches(root, method, **changes) -> TrainingBatches:
     config = small_config()
     config = replace(config, train=replace(config.train, **changes))
-    return TrainingBatches(brightness_videos(root), encoder, config, root / "cache", "cpu")
+    return TrainingBatches(brightness_videos(root), method, config, root / "cache", "cpu")
 
 
 def shapes(batch: list[EncodedClip]) -> tuple[int, int]:
@@ -33,8 +33,8 @@ def shapes(batch: list[EncodedClip]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("plain_share", [0.0, 1.0])
-def test_short_clips_come_several_at_a_time(tmp_path, encoder, plain_share):
-    draw = batches(tmp_path, encoder, plain_share=plain_share, frames_per_step=4, clip_frames=3)
+def test_short_clips_come_several_at_a_time(tmp_path, method, plain_share):
+    draw = batches(tmp_path, method, plain_share=plain_share, frames_per_step=4, clip_frames=3)
     seen = {shapes(draw(i)) for i in range(12)}
     assert seen == {(4, 1), (2, 2), (1, 3)}
     for clip in draw(0):
@@ -43,8 +43,8 @@ def test_short_clips_come_several_at_a_time(tmp_path, encoder, plain_share):
         assert clip.tokens.shape[1:3] == (frames, 4 * 6)
 
 
-def test_an_iteration_depends_on_its_number_alone(tmp_path, encoder):
-    first, second = batches(tmp_path / "a", encoder), batches(tmp_path / "b", encoder)
+def test_an_iteration_depends_on_its_number_alone(tmp_path, method):
+    first, second = batches(tmp_path / "a", method), batches(tmp_path / "b", method)
     second(0)
     for one, other in zip(first(3), second(3), strict=True):
         assert all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
@@ -52,9 +52,9 @@ def test_an_iteration_depends_on_its_number_alone(tmp_path, encoder):
     assert any(different)
 
 
-def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, encoder):
+def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, method):
     frame = brightness_videos(tmp_path)[0].frames[0]
-    plain = PlainFrames(encoder, small_config(), tmp_path / "cache", "cpu")
+    plain = PlainFrames(method, small_config(), tmp_path / "cache", "cpu")
     clip, mirrored = plain(frame, mirrored=False), plain(frame, mirrored=True)
     assert clip.labels.shape == (1, 64, 96)
     assert set(np.unique(clip.labels)) <= set(np.unique(read_label(frame.label_path)))
@@ -63,12 +63,17 @@ def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, encoder
     assert not torch.equal(clip.tokens, mirrored.tokens)
 
 
-def test_a_kept_frame_is_read_and_not_encoded_again(tmp_path, encoder):
+def test_a_kept_frame_is_read_and_not_encoded_again(tmp_path, method):
     frame = brightness_videos(tmp_path)[0].frames[0]
-    plain = PlainFrames(encoder, small_config(), tmp_path / "cache", "cpu")
+    plain = PlainFrames(method, small_config(), tmp_path / "cache", "cpu")
     clip = plain(frame, mirrored=False)
     torch.manual_seed(7)
-    other = PlainFrames(FrozenEncoder(ENCODER), small_config(), tmp_path / "cache", "cpu")
+    other = PlainFrames(
+        small_checkpoint().model.with_encoder(FrozenEncoder(ENCODER)),
+        small_config(),
+        tmp_path / "cache",
+        "cpu",
+    )
     assert torch.equal(other(frame, mirrored=False).tokens, clip.tokens)
 
 
@@ -84,6 +89,6 @@ def test_tokens_image_and_labels_are_cut_at_the_same_place():
     assert torch.equal(cut.images[..., 0], cut.labels)
 
 
-def test_a_crop_larger_than_the_input_is_an_error(tmp_path, encoder):
+def test_a_crop_larger_than_the_input_is_an_error(tmp_path, method):
     with pytest.raises(ValueError, match=r"crop_size \(112, 64\) is larger than input_size"):
-        batches(tmp_path, encoder, crop_size=(112, 64))
+        batches(tmp_path, method, crop_size=(112, 64))
