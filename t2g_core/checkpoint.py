@@ -15,6 +15,7 @@ from t2g_core.config import Config, from_mapping
 from t2g_core.encoders.preprocess import PIXEL_MEAN, PIXEL_STD
 from t2g_core.labels import colour_of
 from t2g_core.model.frozen_tokens import TrainablePart
+from t2g_core.whole_files import replacing
 
 FORMAT = "t2g-checkpoint-1"
 SHIPPED = Path(__file__).parent / "weights" / "time2general_small_camvid.safetensors"
@@ -54,8 +55,8 @@ def save_checkpoint(
         name: t.half().contiguous() if t.is_floating_point() else t
         for name, t in model.state_dict().items()
     }
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata={k: json.dumps(v) for k, v in metadata.items()})
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata={k: json.dumps(v) for k, v in metadata.items()})
 
 
 def load_checkpoint(path: str | Path | None = None, device: str = "cpu") -> Checkpoint:

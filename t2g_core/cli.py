@@ -34,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return importlib.import_module(COMMANDS[args.command][0]).run(args)
+    except KeyboardInterrupt:
+        print(f"t2g {args.command}: stopped", file=sys.stderr)
+        return 130
     except (ValueError, FileNotFoundError, ModuleNotFoundError, ConnectionError) as error:
         print(f"t2g {args.command}: {error}", file=sys.stderr)
         return 2

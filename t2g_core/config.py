@@ -10,11 +10,14 @@ from pathlib import Path
 
 import yaml
 
+from t2g_core.data import datasets
 from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.dinov2 import EncoderConfig
 from t2g_core.model.frame_heads import FrameHeadConfig
 from t2g_core.model.time2general import Time2GeneralConfig
+
+PRECISIONS = ("bf16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,16 @@ class TrainConfig:
 
     accumulate: int = 1
 
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"train.precision: expected one of {PRECISIONS}, got {self.precision!r}"
+            )
+        if self.dataset not in datasets.NAMES:
+            raise ValueError(
+                f"train.dataset: expected one of {datasets.NAMES}, got {self.dataset!r}"
+            )
+
     @property
     def iterations(self) -> int:
         """Length of the run."""
@@ -92,6 +105,7 @@ class Config:
     depth: DepthConfig | None = None
 
     def __post_init__(self):
+        self._check_sizes()
         if (self.time2general is None) == (self.frame_head is None):
             raise ValueError("expected exactly one of the sections time2general and frame_head")
         if self.train and self.time2general:
@@ -101,6 +115,17 @@ class Config:
                     f"time2general.clip_length {memory}: expected 1, frame by frame, or at least "
                     f"train.clip_frames {clip}"
                 )
+
+    def _check_sizes(self) -> None:
+        patch = self.encoder.patch_size
+        if patch != 16:
+            raise ValueError(f"encoder.patch_size: the heads read tokens of 16 pixels, got {patch}")
+        sizes = {"input_size": self.input_size}
+        if self.train is not None:
+            sizes["train.crop_size"] = self.train.crop_size
+        for name, size in sizes.items():
+            if any(side < patch or side % patch for side in size):
+                raise ValueError(f"{name}: expected multiples of {patch} pixels, got {size}")
 
     def frozen(self) -> dict:
         """All that the frozen tokens of a frame depend on: what they may be cached under."""

@@ -25,12 +25,13 @@ def brightness_videos(root, frames: int = 6):
     return load_camvid(root, "train")
 
 
-def arguments(root, out) -> argparse.Namespace:
+def arguments(root, out, **changes) -> argparse.Namespace:
     """Of a short run on the CPU, without validation."""
-    return argparse.Namespace(
-        root=str(root), out=str(out), cache=None, device="cpu", save_every=2, validate_every=100,
-        validation_frames=0, workers=0,
-    )  # fmt: skip
+    usual = {
+        "cache": None, "device": "cpu", "save_every": 2, "validate_every": 100,
+        "validation_frames": 0, "workers": 0,
+    }  # fmt: skip
+    return argparse.Namespace(root=str(root), out=str(out), **usual | changes)
 
 
 def plain(value):

@@ -33,6 +33,11 @@ def test_all_models_are_trained_alike():
         "crop_size",
         "strides",
         "seed",
+        "crop_share",
+        "max_class_share",
+        "cached_clips",
+        "precision",
+        "cycles",
     ):
         assert len({getattr(c.train, field) for c in configs}) == 1
 
@@ -54,6 +59,13 @@ def changed(tmp_path, change) -> Path:
         (lambda m: m.update(input_size=[768]), "input_size: expected 2 values"),
         (lambda m: m.update(frame_head={"kind": "conv"}), "exactly one"),
         (lambda m: m["time2general"].update(clip_length=3), "clip_length 3: expected 1"),
+        (lambda m: m["time2general"].update(clip_length=4), "time2general.clip_length 4"),
+        (lambda m: m["train"].update(precision="fp16"), "train.precision: expected one of .*fp16"),
+        (lambda m: m["train"].update(dataset="kitti"), "train.dataset: expected one of .*'kitti'"),
+        (lambda m: m.update(input_size=[768, 570]), "input_size: expected multiples of 16"),
+        (lambda m: m.update(input_size=[0, 0]), "input_size: expected multiples of 16"),
+        (lambda m: m["train"].update(crop_size=[570, 432]), "train.crop_size: expected multiples"),
+        (lambda m: m["encoder"].update(patch_size=14), "encoder.patch_size: .* 16 pixels, got 14"),
         (lambda m: m.update(encoder=[]), "encoder: expected a mapping, got list"),
     ],
 )

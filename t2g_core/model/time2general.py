@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -191,12 +192,20 @@ def semantic_probs(
 
     class_logits (B, Q, K + 1), the last class is "no object" and dropped; mask_embeddings
     (B, Q, p); pixels (B, p, H, W). The scores are no logits: they are normalised over the classes,
-    so that a softmax never shrinks a full label flip. Returns (B, K, H, W), summing to one.
+    so that a softmax never shrinks a full label flip. Returns (B, K, H, W) float32, summing to one.
+    In float32 also under autocast: bfloat16 has steps of 0.004 near one, and a change below them
+    would have no gradient in the consistency loss.
     """
-    classes = class_logits.softmax(dim=-1)[..., :-1]  # (B, Q, K)
-    masks = torch.einsum("bqp,bphw->bqhw", mask_embeddings, pixels).sigmoid()
-    scores = torch.einsum("bqk,bqhw->bkhw", classes, masks) + 1e-6
-    return scores / scores.sum(dim=1, keepdim=True)
+    with without_autocast(pixels.device):
+        classes = class_logits.float().softmax(dim=-1)[..., :-1]  # (B, Q, K)
+        masks = torch.einsum("bqp,bphw->bqhw", mask_embeddings.float(), pixels.float()).sigmoid()
+        scores = torch.einsum("bqk,bqhw->bkhw", classes, masks) + 1e-6
+        return scores / scores.sum(dim=1, keepdim=True)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """A region in full precision; on the meta device, which has no autocast, nothing."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def token_grid(images: torch.Tensor) -> tuple[int, int]:

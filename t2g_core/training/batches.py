@@ -14,6 +14,7 @@ from t2g_core.model.method import Method
 from t2g_core.training.clip_sampler import ClipSampler, draw_window, labelled_positions
 from t2g_core.training.clip_workers import ClipWorkers
 from t2g_core.training.encoded_clips import DistortedClips, EncodedClip, PlainFrames, crop_tokens
+from t2g_core.training.source import SourcePrints
 
 
 class TrainingBatches:
@@ -35,6 +36,7 @@ class TrainingBatches:
         config: Config,
         root: Path,
         device: str,
+        prints: SourcePrints,
         workers: int = 0,
     ):
         c = config.train
@@ -49,8 +51,8 @@ class TrainingBatches:
         self.config = config
         self.sampler = ClipSampler(videos, c)
         self.workers = ClipWorkers(self.sampler, workers)
-        self.distorted = DistortedClips(self.workers, method, config, root, device)
-        self.plain = PlainFrames(method, config, root, device)
+        self.distorted = DistortedClips(self.workers, method, config, root, device, prints)
+        self.plain = PlainFrames(method, config, root, device, prints)
 
     def __call__(self, iteration: int) -> list[EncodedClip]:
         """The clips of one iteration, each of the same T' frames."""

@@ -51,7 +51,7 @@ class ClipSampler:
         """Clip number `index`, any non-negative integer."""
         rng, frames, stride = self._begin(index)
         labels = [frame.read_label() for frame in frames]
-        crops = self._draw_crops(rng, labels[-1], still=stride == 0)
+        crops = self._draw_crops(rng, labels[labelled_positions(frames)[-1]], still=stride == 0)
         size = self.config.crop_size
         together = rng.random() < 0.3  # one distortion for the whole clip, as one weather would
         seeds = rng.integers(2**32, size=len(frames))
@@ -84,11 +84,11 @@ class ClipSampler:
 
     def _draw_crops(self, rng: np.random.Generator, label: np.ndarray, still: bool) -> list[Crop]:
         frame = label.shape[1], label.shape[0]
-        for _ in range(10):
+        for _ in range(20):  # then as it comes: a label may be void nearly everywhere
             crop = draw_crop(rng, self.config.crop_share, self.config.crop_size, frame)
             cut = apply_crop(label, crop, (96, 72), label=True)
             counts = np.bincount(cut[cut != IGNORE_INDEX], minlength=1)
-            if counts.max() <= self.config.max_class_share * max(1, counts.sum()):
+            if 0 < counts.max() <= self.config.max_class_share * counts.sum():
                 break
         return (
             camera_move(rng, crop, self.config.clip_frames)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,8 @@ from t2g_core.encoders.preprocess import normalise
 from t2g_core.images.files import read_image
 from t2g_core.model.method import Method
 from t2g_core.training.clip_sampler import Clip
+from t2g_core.training.source import SourcePrints
+from t2g_core.whole_files import replacing
 
 SAMPLING = (
     "dataset",
@@ -37,7 +38,7 @@ SAMPLING = (
 
 
 class EncodedClip(NamedTuple):
-    """tokens (L, T, N, C) bfloat16, images (T, H, W, 3) uint8, labels (T, H, W) uint8."""
+    """tokens (L, T, N, C), of the precision; images (T, H, W, 3) and labels (T, H, W) uint8."""
 
     tokens: torch.Tensor
     images: torch.Tensor
@@ -49,15 +50,15 @@ def encode(method: Method, clip: Clip, device: str, precision: str) -> EncodedCl
     images = torch.from_numpy(clip.images)
     with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         features = method.encode(normalise(images.to(device)))
-    tokens = torch.stack(features.tokens).to(torch.bfloat16).cpu()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    tokens = torch.stack(features.tokens).to(dtype).cpu()
     return EncodedClip(tokens, images, torch.from_numpy(clip.labels))
 
 
 def keep(path: Path, clip: EncodedClip) -> None:
     """Write a clip; a run that is killed here leaves no torn file."""
-    partial = path.with_suffix(f".{os.getpid()}")
-    save_file(clip._asdict(), partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(clip._asdict(), partial)
 
 
 def cache_folder(root: Path, *key: object) -> Path:
@@ -80,9 +81,12 @@ class DistortedClips:
         config: Config,
         root: Path,
         device: str,
+        prints: SourcePrints,
     ):
         train = asdict(config.train)
-        self.folder = cache_folder(root, config.frozen(), {k: train[k] for k in SAMPLING})
+        self.folder = cache_folder(
+            root, asdict(prints), config.frozen(), {k: train[k] for k in SAMPLING}
+        )
         self.sampler, self.method, self.device = sampler, method, device
         self.precision = config.train.precision
         self.cached = config.train.cached_clips
@@ -128,11 +132,13 @@ class DistortedClips:
 class PlainFrames:
     """Whole undistorted frames at the model's input size, as they are or mirrored."""
 
-    def __init__(self, method: Method, config: Config, root: Path, device: str):
+    def __init__(
+        self, method: Method, config: Config, root: Path, device: str, prints: SourcePrints
+    ):
         c = config.train
         self.size = config.input_size
         self.folder = cache_folder(
-            root, config.frozen(), c.dataset, c.split, self.size, c.precision
+            root, asdict(prints), config.frozen(), c.dataset, c.split, self.size, c.precision
         )
         self.method, self.device, self.precision = method, device, c.precision
 

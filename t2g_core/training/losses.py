@@ -26,7 +26,7 @@ class TrainingLoss(nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(self, batch: list[EncodedClip]) -> dict[str, torch.Tensor]:
-        """One forward pass: the weighted losses by name."""
+        """One forward pass: the weighted losses by name; FloatingPointError for NaN or infinity."""
         c = self.config.train
         device = self.class_weights.device
         frames, target = collate(batch, device)
@@ -34,6 +34,7 @@ class TrainingLoss(nn.Module):
         with torch.autocast(device.type, torch.bfloat16, enabled=c.precision == "bf16"):
             predictions = self.model(frames, length)
         predictions = [Prediction(*(x if x is None else x.float() for x in p)) for p in predictions]
+        check_finite(predictions)
         together = len(predictions)  # a head without a memory: frame by frame
         probs = torch.stack([p.probs for p in predictions], dim=1)
         probs = probs.reshape(len(batch), length, *probs.shape[2:])  # (B, T, K, H/4, W/4)
@@ -46,6 +47,14 @@ class TrainingLoss(nn.Module):
             mtc = masked_temporal_consistency_loss(probs, quarter, c.mtc_trim)
             losses["mtc"] = c.mtc_weight * mtc
         return losses
+
+
+def check_finite(predictions: list[Prediction]) -> None:
+    """Raise FloatingPointError where an output is NaN or infinite, which no matching can use."""
+    for prediction in predictions:
+        for name, value in prediction._asdict().items():
+            if value is not None and not torch.isfinite(value).all():
+                raise FloatingPointError(f"the model's {name} are not finite")
 
 
 def collate(

@@ -79,11 +79,12 @@ class Processes:
 class StopRequest:
     """Ctrl-C (or SIGTERM) as a wish: the loop ends after its iteration and saves.
 
-    A second one ends the program at once.
+    A second one ends the program at once, as the first does before the loop is `entered`.
     """
 
     def __init__(self) -> None:
         self.asked = False
+        self.entered = False
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
@@ -96,6 +97,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked or not self.entered:
             raise KeyboardInterrupt
         self.asked = True

@@ -12,12 +12,16 @@ import numpy as np
 import torch
 
 from t2g_core.config import Config, from_mapping
+from t2g_core.training.source import SourcePrints
+from t2g_core.whole_files import replacing
 
 LOSSES = ("pixel", "set", "mtc")
 BEST_RECORD = "best.json"
 
 
-def save_state(path: Path, iteration: int, config: Config, parts: dict) -> None:
+def save_state(
+    path: Path, iteration: int, config: Config, parts: dict, prints: SourcePrints
+) -> None:
     """Write everything that the rest of the trajectory depends on.
 
     parts: objects with a `state_dict`, by name. Random numbers need no state: every iteration
@@ -26,27 +30,31 @@ def save_state(path: Path, iteration: int, config: Config, parts: dict) -> None:
     state = {
         "iteration": iteration,
         "config": json.dumps(asdict(config)),
+        "source": asdict(prints),
         "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
         "parts": {name: part.state_dict() for name, part in parts.items()},
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
-def resume(path: Path, config: Config, parts: dict) -> int:
-    """Load the last state where there is one; returns the iteration to go on with, else 0.
+def resume(path: Path, config: Config, parts: dict, prints: SourcePrints, device: str) -> int:
+    """Load the last state, where there is one; returns the iteration to go on with, else 0.
 
     A key that a later version added counts as having its default in an older state.
 
     Raises:
-        ValueError: the state belongs to another config.
+        ValueError: the state belongs to another config, other frames or other frozen weights.
     """
     if not path.is_file():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location=device, weights_only=True)
     if from_mapping(Config, json.loads(state["config"]), str(path)) != config:
         raise ValueError(f"{path} was trained with another config: choose another --out")
+    before = state.get("source", asdict(prints))  # an older state does not say
+    for what, print_now in asdict(prints).items():
+        if before[what] != print_now:
+            raise ValueError(f"{path} was trained with other {what}: choose another --out")
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
     return state["iteration"]
@@ -63,9 +71,11 @@ def keep_best(checkpoint: Path, score: float, iteration: int) -> bool:
     out = checkpoint.parent
     if not score > best_so_far(out):
         return False
-    shutil.copyfile(checkpoint, out / "best.safetensors")
+    with replacing(out / "best.safetensors") as path:
+        shutil.copyfile(checkpoint, path)
     record = {"miou": score, "iteration": iteration}
-    (out / BEST_RECORD).write_text(json.dumps(record) + "\n")
+    with replacing(out / BEST_RECORD) as path:
+        path.write_text(json.dumps(record) + "\n")
     return True
 
 
@@ -100,7 +110,9 @@ def truncate_log(path: Path, iteration: int) -> None:
     """Drop the rows of iterations that a resumed run will do again."""
     if path.is_file():
         rows = path.read_text().splitlines(keepends=True)
-        path.write_text("".join(row for row in rows if int(row.split(",")[0]) < iteration))
+        with replacing(path) as partial:
+            kept = (row for row in rows if int(row.split(",")[0]) < iteration)
+            partial.write_text("".join(kept))
 
 
 def log_losses(path: Path, iteration: int, losses: dict[str, float]) -> None:
@@ -128,5 +140,6 @@ def plot_curves(source: Path, path: Path) -> None:
         axis.set_title(f"{name} loss")
         axis.set_xlabel("iteration")
     figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=100)
     plt.close(figure)

@@ -34,11 +34,14 @@ def set_loss(clip: list[Prediction], target: torch.Tensor, points: int) -> torch
     """Mean over the batch and the decoder stages of the matched class, mask and dice losses.
 
     clip: one Prediction a frame; target (B, T, H, W): class ids at the input's size; points:
-    pixels sampled a frame.
+    pixels sampled a frame. A clip without a labelled point costs zero, with a gradient.
     """
     losses = []
     for b in range(target.shape[0]):
         samples = sample_points(torch.stack([frame.pixels[b] for frame in clip]), target[b], points)
+        if not len(samples.target):  # nothing is labelled: nothing is known, "no object" neither
+            losses.append(0.0 * (clip[0].class_logits[b].sum() + clip[0].mask_embeddings[b].sum()))
+            continue
         mask_logits = clip[0].mask_embeddings[b] @ samples.features.T  # (stages, Q, P)
         for class_logits, masks in zip(clip[0].class_logits[b], mask_logits, strict=True):
             losses.append(stage_loss(class_logits, masks, samples.target))

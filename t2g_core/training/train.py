@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -19,12 +18,11 @@ from tqdm import tqdm
 from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.checkpoint import load_checkpoint, save_checkpoint
 from t2g_core.config import Config, TrainConfig, load_config
-from t2g_core.data.datasets import OWN_VIDEO, Dataset, open_dataset
+from t2g_core.data.datasets import Dataset, open_dataset
 from t2g_core.data.video import Video
 from t2g_core.encoders.class_text import embed_class_names
 from t2g_core.encoders.dinov2 import FrozenEncoder
 from t2g_core.evaluation.evaluate import evaluate
-from t2g_core.labels import IGNORE_INDEX
 from t2g_core.metrics.iou import miou
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.training.batches import TrainingBatches
@@ -38,6 +36,8 @@ from t2g_core.training.run_state import (
     resume,
     save_state,
 )
+from t2g_core.training.source import SourcePrints, check_source, frames_print, weights_print
+from t2g_core.whole_files import replacing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +108,11 @@ def _train(
     dataset = open_dataset(c.dataset, args.root)
     videos = dataset.load_videos(c.split)
     validation = validation_video(dataset, args.validation_frames)
+    cache = Path(args.cache or out / "clips")
+    splits = {c.split: videos} | ({"val": [validation]} if validation else {})
+    pixels = check_source(splits, len(dataset.class_names), cache)[c.split]
     encoder = build_encoder(config, device)
+    prints = SourcePrints(frames_print(videos), weights_print(encoder))
 
     torch.manual_seed(c.seed)
     model = build_trainable_part(
@@ -116,8 +120,7 @@ def _train(
     )
     model.to(device)
     method = model.with_encoder(encoder)
-    cache = cache_root(c.dataset, args)
-    batches = TrainingBatches(videos, method, config, cache, device, args.workers)
+    batches = TrainingBatches(videos, method, config, cache, device, prints, args.workers)
     model.standardize.fit(source_tokens(batches, device))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
     optimizer = torch.optim.AdamW(
@@ -125,8 +128,8 @@ def _train(
     )
     schedule = LambdaLR(optimizer, lambda i: learning_rate_factor(c, i))
     parts = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule}
-    first = resume(out / "last.pt", config, parts)
-    class_weights = balanced_weights(videos, len(dataset.class_names), c.class_balance).to(device)
+    first = resume(out / "last.pt", config, parts, prints, device)
+    class_weights = balanced_weights(pixels, c.class_balance).to(device)
     loss = processes.wrap(TrainingLoss(model, config, class_weights))
     log = TrainingLog(out, first) if processes.first else None
 
@@ -137,7 +140,7 @@ def _train(
         desc="train",
         disable=not processes.first,
     )
-    stopped = False
+    stopped, stop.entered = False, True
     for i in progress:
         optimizer.zero_grad()
         sums = accumulate_gradients(loss, batches, config, i, processes, out)
@@ -151,12 +154,14 @@ def _train(
         if log is not None:
             log.write(i, losses, rate)
             progress.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
-            if (i + 1) % args.save_every == 0 or done or stopped:
-                save_state(out / "last.pt", i + 1, config, parts)
-                log.plot()
-            if (i + 1) % args.validate_every == 0 or done:
-                path = out / "model.safetensors"
+            reports = (i + 1) % args.validate_every == 0 or done
+            path = out / "model.safetensors"
+            if reports:  # before the state: a run that is over by its state has its model
                 save_checkpoint(path, average.module, config, dataset.class_names, dataset.licence)
+            if (i + 1) % args.save_every == 0 or done or stopped:
+                save_state(out / "last.pt", i + 1, config, parts, prints)
+                log.plot()
+            if reports:
                 message = validate(path, encoder, validation, dataset, device, i + 1)
                 tqdm.write(f"iteration {i + 1}: {message}", file=sys.stderr)
         if stopped and not done:
@@ -193,7 +198,7 @@ def accumulate_gradients(
     so that more processes give the same run up to rounding.
 
     Raises:
-        FloatingPointError: a loss is not finite; the micro-batch is saved in `out`.
+        FloatingPointError: an output or a loss is not finite; the micro-batch is saved in `out`.
     """
     c = config.train
     mine = processes.micro_batches(iteration, c.accumulate)
@@ -204,14 +209,18 @@ def accumulate_gradients(
         batch = batches(number)
         wait = number != mine[-1] and processes.size > 1
         with loss.no_sync() if wait else nullcontext():
-            losses = loss(batch)
-            total = sum(losses.values())
-            if not torch.isfinite(total):
-                torch.save([clip._asdict() for clip in batch], out / "nan_batch.pt")
+            try:
+                losses = loss(batch)
+                total = sum(losses.values())
+                if not torch.isfinite(total):
+                    raise FloatingPointError(f"the loss is {total.item()}")
+            except FloatingPointError as error:
+                kept = out / "nan_batch.pt"
+                with replacing(kept) as path:
+                    torch.save([clip._asdict() for clip in batch], path)
                 raise FloatingPointError(
-                    f"the loss is {total.item()} at iteration {iteration}; its batch is "
-                    f"{out / 'nan_batch.pt'}"
-                )
+                    f"{error} at iteration {iteration}; its batch is {kept}"
+                ) from error
             (total / len(mine)).backward()
         for name, value in losses.items():
             sums.values[name] = sums.values.get(name, 0.0) + value.item()
@@ -230,30 +239,17 @@ def share(sums: LossSums, stop: StopRequest, processes: Processes) -> tuple[dict
     return {name: value / count for name, value, known in means if known}, values[-1] > 0
 
 
-def cache_root(dataset: str, args: argparse.Namespace) -> Path:
-    """Where encoded clips go. One's own videos share a name, so each root has its own folder."""
-    cache = Path(args.cache or Path(args.out) / "clips")
-    if dataset == OWN_VIDEO:
-        cache /= hashlib.sha256(str(Path(args.root).resolve()).encode()).hexdigest()[:12]
-    return cache
-
-
 def source_tokens(batches: TrainingBatches, device: str) -> list[list[torch.Tensor]]:
     """Tokens of the first iterations of the run, enough for their statistics."""
     return [list(clip.tokens.to(device)) for i in range(16) for clip in batches(i)]
 
 
-def balanced_weights(videos: list[Video], num_classes: int, exponent: float) -> torch.Tensor:
+def balanced_weights(pixels: np.ndarray, exponent: float) -> torch.Tensor:
     """Class weights f^-exponent, f the share of labelled pixels, averaging one over the pixels.
 
-    A class without a pixel weighs nothing. Returns (K,) float32.
+    pixels: (K,) labelled pixels by class. A class without a pixel weighs nothing. (K,) float32.
     """
-    counts = np.zeros(num_classes)
-    for video in videos:
-        for frame in video.frames:
-            label = frame.read_label()
-            counts += np.bincount(label[label != IGNORE_INDEX], minlength=num_classes)
-    share = counts / counts.sum()
+    share = pixels / pixels.sum()
     weights = np.where(share > 0, np.maximum(share, 1e-4) ** -exponent, 0.0)
     return torch.tensor(weights / (share * weights).sum(), dtype=torch.float32)
 

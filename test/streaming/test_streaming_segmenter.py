@@ -126,6 +126,18 @@ def test_a_clip_longer_than_the_model_is_refused():
         small_segmenter().segment_clip(video(4))
 
 
+def test_scores_of_equation_6_are_float32_under_autocast():
+    """A change far below bfloat16's steps near one still has its gradient."""
+    logits = torch.tensor([[[6.0, 0.0, -9.0]]], requires_grad=True)
+    pixels = torch.tensor([[[[8.0, 8.001]]]])
+    with torch.autocast("cpu", torch.bfloat16):
+        probs = semantic_probs(logits, torch.ones(1, 1, 1), pixels)
+    assert probs.dtype == torch.float32
+    torch.testing.assert_close(
+        probs, semantic_probs(logits, torch.ones(1, 1, 1), pixels), atol=0, rtol=0
+    )
+
+
 def test_scores_of_equation_6_by_hand():
     """Two queries, two classes: g_k = sum_q p(k|q) sigmoid(mask_q), no-object dropped."""
     thirds = torch.tensor([[[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]]).clamp_min(1e-9).log()

@@ -8,10 +8,12 @@ from dataclasses import asdict, replace
 
 import pytest
 import yaml
-from small_model import small_config
+from safetensors.torch import save_file
+from small_model import ENCODER, small_config
 from small_runs import brightness_videos, plain
 
 from t2g_core.cli import main
+from t2g_core.encoders.dinov2 import FrozenEncoder
 from t2g_core.studies.ablation_table import markdown
 
 
@@ -34,9 +36,14 @@ def words(tmp_path):
     data = tmp_path / "data"
     brightness_videos(data)
     shutil.copytree(data / "train", data / "val")
+    weights = tmp_path / "encoder.safetensors"
+    save_file(FrozenEncoder(ENCODER).vit.state_dict(), weights)
     for head in ("linear", "conv"):
         config = small_config(head)
-        config = replace(config, train=replace(config.train, cycles=(3,), frames_per_step=1))
+        encoder = replace(config.encoder, weights=str(weights))
+        config = replace(
+            config, encoder=encoder, train=replace(config.train, cycles=(3,), frames_per_step=1)
+        )
         (tmp_path / f"{head}.yaml").write_text(yaml.safe_dump(plain(asdict(config))))
     configs = [str(tmp_path / f"{head}.yaml") for head in ("linear", "conv")]
     options = ["--root", str(data), "--out", str(tmp_path / "out"), "--seeds", "0", "1"]

@@ -14,6 +14,9 @@ from t2g_core.data.camvid import read_label
 from t2g_core.encoders.dinov2 import FrozenEncoder
 from t2g_core.training.batches import TrainingBatches
 from t2g_core.training.encoded_clips import EncodedClip, PlainFrames, crop_tokens
+from t2g_core.training.source import SourcePrints
+
+PRINTS = SourcePrints("f", "w")
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +25,16 @@ def method():
     return small_checkpoint().model.with_encoder(FrozenEncoder(ENCODER))
 
 
+def other_method():
+    torch.manual_seed(7)
+    encoder = FrozenEncoder(ENCODER)
+    return small_checkpoint().model.with_encoder(encoder)
+
+
 def batches(root, method, **changes) -> TrainingBatches:
     config = small_config()
     config = replace(config, train=replace(config.train, **changes))
-    return TrainingBatches(brightness_videos(root), method, config, root / "cache", "cpu")
+    return TrainingBatches(brightness_videos(root), method, config, root / "cache", "cpu", PRINTS)
 
 
 def shapes(batch: list[EncodedClip]) -> tuple[int, int]:
@@ -54,7 +63,7 @@ def test_an_iteration_depends_on_its_number_alone(tmp_path, method):
 
 def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, method):
     frame = brightness_videos(tmp_path)[0].frames[0]
-    plain = PlainFrames(method, small_config(), tmp_path / "cache", "cpu")
+    plain = PlainFrames(method, small_config(), tmp_path / "cache", "cpu", PRINTS)
     clip, mirrored = plain(frame, mirrored=False), plain(frame, mirrored=True)
     assert clip.labels.shape == (1, 64, 96)
     assert set(np.unique(clip.labels)) <= set(np.unique(read_label(frame.label_path)))
@@ -65,16 +74,31 @@ def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, method)
 
 def test_a_kept_frame_is_read_and_not_encoded_again(tmp_path, method):
     frame = brightness_videos(tmp_path)[0].frames[0]
-    plain = PlainFrames(method, small_config(), tmp_path / "cache", "cpu")
-    clip = plain(frame, mirrored=False)
-    torch.manual_seed(7)
-    other = PlainFrames(
-        small_checkpoint().model.with_encoder(FrozenEncoder(ENCODER)),
-        small_config(),
-        tmp_path / "cache",
-        "cpu",
-    )
-    assert torch.equal(other(frame, mirrored=False).tokens, clip.tokens)
+    other = other_method()  # would give other tokens
+    clips = [
+        PlainFrames(m, small_config(), tmp_path / "cache", "cpu", PRINTS)(frame, mirrored=False)
+        for m in (method, other)
+    ]
+    assert torch.equal(clips[0].tokens, clips[1].tokens)
+
+
+@pytest.mark.parametrize("prints", [SourcePrints("f", "other"), SourcePrints("other", "w")])
+def test_other_frames_or_weights_have_a_cache_of_their_own(tmp_path, method, prints):
+    frame = brightness_videos(tmp_path)[0].frames[0]
+    other = other_method()
+    clips = [
+        PlainFrames(m, small_config(), tmp_path / "cache", "cpu", p)(frame, mirrored=False)
+        for m, p in ((method, PRINTS), (other, prints))
+    ]
+    assert not torch.equal(clips[0].tokens, clips[1].tokens)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_tokens_are_kept_in_the_precision_of_the_run(tmp_path, method, precision, dtype):
+    (clip, *_) = batches(tmp_path, method, precision=precision)(0)
+    assert clip.tokens.dtype == dtype
 
 
 def test_tokens_image_and_labels_are_cut_at_the_same_place():

@@ -161,3 +161,15 @@ def test_strides_of_a_dense_source(tmp_path):
         assert np.diff([f.number for f in frames]).tolist() == [stride] * 4
         seen.add(stride)
     assert seen == set(strides)
+
+
+def test_a_crop_without_a_label_is_drawn_again(tmp_path):
+    """All but one corner is void: of 40 clips, without another draw, most would see nothing."""
+    videos = brightness_videos(tmp_path)
+    corner = np.full((60, 90), 11, np.uint8)
+    corner[:12, :18] = 3
+    for frame in videos[0].frames:
+        cv2.imwrite(str(frame.label_path), corner)
+    sampler = ClipSampler(videos, replace(TRAIN, crop_share=(0.5, 0.6), strides=(1,)))
+    labelled = [(sampler(i).labels != 255).any() for i in range(40)]
+    assert np.mean(labelled) > 0.95

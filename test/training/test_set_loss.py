@@ -19,6 +19,32 @@ from t2g_core.training.set_loss import (
 )
 
 
+def clip_of_two_frames(points: int = 32) -> list[Prediction]:
+    torch.manual_seed(0)
+    classes = torch.randn(1, 2, 5, 4, requires_grad=True)
+    embeddings = torch.randn(1, 2, 5, 6, requires_grad=True)
+    return [
+        Prediction(torch.ones(1), classes, embeddings, torch.randn(1, 6, 8, 8, requires_grad=True))
+        for _ in range(2)
+    ]
+
+
+def test_every_output_gets_a_finite_gradient():
+    clip = clip_of_two_frames()
+    target = torch.zeros(1, 2, 32, 32, dtype=torch.int64)
+    target[..., 16:] = 2
+    set_loss(clip, target, points=64).backward()
+    for tensor in (clip[0].class_logits, clip[0].mask_embeddings, *(f.pixels for f in clip)):
+        assert torch.isfinite(tensor.grad).all() and tensor.grad.abs().sum() > 0
+
+
+def test_a_clip_without_a_label_costs_zero_with_a_gradient():
+    clip = clip_of_two_frames()
+    loss = set_loss(clip, torch.full((1, 2, 32, 32), 255), points=64)
+    loss.backward()
+    assert loss == 0 and clip[0].class_logits.grad.abs().sum() == 0
+
+
 def test_pairwise_costs_by_hand():
     logits = torch.tensor([[0.0, math.log(3)]])  # probabilities 1/2 and 3/4
     masks = torch.tensor([[1.0, 0.0], [0.0, 1.0]])

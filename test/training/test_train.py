@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import cv2
+import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from small_model import small_config
-from small_runs import arguments, brightness_videos
+from small_runs import arguments, brightness_videos, plain
 
+from t2g_core.build import build_trainable_part
 from t2g_core.training.losses import pixel_loss
 from t2g_core.training.run_state import best_so_far, keep_best
 from t2g_core.training.train import balanced_weights, learning_rate_factor, train
@@ -87,11 +91,92 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_batch(data, tmp_path):
     assert (tmp_path / "nan_batch.pt").is_file()
 
 
-def test_class_weights_by_hand(tmp_path):
-    videos = brightness_videos(tmp_path)
-    weights = balanced_weights(videos, 11, exponent=0.0)
-    torch.testing.assert_close(weights, torch.ones(11))
-    assert balanced_weights(videos, 12, exponent=0.5)[11] == 0.0  # a class without a pixel
+def test_an_output_that_is_not_a_number_keeps_the_batch(data, tmp_path, monkeypatch):
+    """Queries of NaN: the matching, which cannot take them, is not what fails."""
+    import t2g_core.training.train as module
+
+    def poisoned(*args):
+        model = build_trainable_part(*args)
+        with torch.no_grad():
+            model.head.stability_queries.queries.fill_(float("nan"))
+        return model
+
+    monkeypatch.setattr(module, "build_trainable_part", poisoned)
+    with pytest.raises(FloatingPointError, match="not finite at iteration 0; its batch is"):
+        train(small_config(), arguments(data, tmp_path))
+    assert torch.load(tmp_path / "nan_batch.pt")[0]["tokens"].ndim == 4
+
+
+def test_class_weights_by_hand():
+    assert balanced_weights(np.array([3, 1]), exponent=0.0).tolist() == [1, 1]
+    weights = balanced_weights(np.array([900, 100, 0]), exponent=0.5)  # f^-0.5: 1.054, 3.162
+    mean = 0.9 * 0.9**-0.5 + 0.1 * 0.1**-0.5
+    assert weights.tolist() == pytest.approx([0.9**-0.5 / mean, 0.1**-0.5 / mean, 0.0])
+
+
+def test_a_run_does_not_go_on_with_other_frames_or_weights(data, tmp_path):
+    config = small_config("linear")
+    torch.manual_seed(2)
+    train(config, arguments(data, tmp_path / "run"))
+    with pytest.raises(ValueError, match="with other weights: choose another --out"):
+        train(config, arguments(data, tmp_path / "run"))  # the random encoder is another one
+    root = tmp_path / "other"
+    shutil.copytree(data, root)
+    image = next((root / "train" / "images").iterdir())
+    image.write_bytes(image.read_bytes() + b"\0")
+    torch.manual_seed(2)
+    with pytest.raises(ValueError, match="with other frames: choose another --out"):
+        train(config, arguments(root, tmp_path / "run"))
+
+
+def test_a_run_that_is_over_by_its_state_has_its_model(data, tmp_path, monkeypatch):
+    """Killed anywhere after the last iteration: the same command ends with the model there."""
+    import t2g_core.training.train as module
+
+    def killed(*_):
+        raise Killed
+
+    for name in ("save_checkpoint", "save_state", "validate"):
+        out = tmp_path / name
+        torch.manual_seed(2)
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(module, name, killed)
+            train(small_config("linear"), arguments(data, out, save_every=100))
+        assert not list(out.glob(".*partial*"))
+        torch.manual_seed(2)
+        train(small_config("linear"), arguments(data, out))
+        assert (out / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("fault", ["size", "torn"])
+def test_faulty_files_are_found_before_the_first_iteration(data, tmp_path, fault):
+    root = tmp_path / "camvid"
+    shutil.copytree(data, root)
+    label = sorted((root / "train" / "labels").iterdir())[3]
+    if fault == "size":
+        cv2.imwrite(str(label), np.zeros((5, 6), np.uint8))
+    else:
+        label.write_bytes(label.read_bytes()[:60])
+    with pytest.raises(ValueError, match=f"(?s)1 faulty files:.*{label.name}"):
+        train(small_config("linear"), arguments(root, tmp_path / "run"))
+
+
+def test_a_missing_validation_split_is_found_at_the_start(data, tmp_path):
+    with pytest.raises(FileNotFoundError, match="val"):
+        train(small_config("linear"), arguments(data, tmp_path, validation_frames=2))
+    assert not (tmp_path / "log.csv").exists()
+
+
+def test_ctrl_c_before_the_loop_ends_at_once_with_a_sentence(data, tmp_path, monkeypatch, capsys):
+    import t2g_core.training.train as module
+    from t2g_core.cli import main
+
+    monkeypatch.setattr(module, "check_source", lambda *_: signal.raise_signal(signal.SIGINT))
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(plain(asdict(small_config("linear")))))
+    words = ["train", config, "--root", data, "--out", tmp_path, "--validation-frames", 0]
+    assert main([str(word) for word in words]) == 130
+    assert capsys.readouterr().err.endswith("t2g train: stopped\n")
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():
