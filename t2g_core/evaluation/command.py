@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,11 @@ from t2g_core.data.corruptions import CORRUPTIONS, SEVERITY, load_library
 from t2g_core.data.datasets import NAMES, open_dataset
 from t2g_core.data.video import Video, VideoFrame
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_picture
-from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate, load_frame
+from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
 from t2g_core.evaluation.modes import MODES
 from t2g_core.evaluation.tables import Settings, format_tables, mean_row, result_row, write_report
 
 if TYPE_CHECKING:
-    from t2g_core.evaluation.encoder_memo import EncoderMemo
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 PICTURED_FRAMES = 6
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         help="a checkpoint file; repeat it to compare several, which then share the encoder's "
-        "pass over each frame and its time (default: the shipped one)",
+        "pass over each frame and its time, which stands in every row (default: the shipped one)",
     )
     parser.add_argument("--data", choices=NAMES, default="camvid", help="default: %(default)s")
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
@@ -97,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
     check_early(args)
     dataset = open_dataset(args.data, args.root)
     videos = dataset.load_videos(args.split)
-    segmenters, memos = load_segmenters(args.checkpoint or [None], args.device)
-    rows = evaluate_all(segmenters, memos, videos, dataset.class_names, args)
+    segmenters = load_segmenters(args.checkpoint or [None], args.device)
+    rows = evaluate_all(segmenters, videos, dataset.class_names, args)
     document = rows[0] if len(rows) == 1 else {"results": rows}
     print(json.dumps(document, indent=2) if args.json else format_tables(rows))
     if args.out:
@@ -122,20 +121,15 @@ def check_early(args: argparse.Namespace) -> None:
 
 def evaluate_all(
     segmenters: dict[str, StreamingSegmenter],
-    memos: Sequence[EncoderMemo],
     videos: Sequence[Video],
     class_names: Sequence[str],
     args: argparse.Namespace,
 ) -> list[dict]:
-    """Evaluate every checkpoint under every condition; a mean follows if all weathers are there.
-
-    Conditions are the outer loop, so that checkpoints of one encoder share its pass over a frame.
-    """
-    rows = {name: [] for name in segmenters}
-    stored = StoredWeather(args.weather, args.root) if args.weather else None
+    """Evaluate all checkpoints under every condition; a mean follows if all weathers are there."""
+    rows: dict[str, list[dict]] = {name: [] for name in segmenters}
     for corruption in conditions(args.corruption):
-        for name, segmenter in segmenters.items():
-            settings = Settings(
+        settings = {
+            name: Settings(
                 checkpoint=name,
                 data=args.data,
                 split=args.split,
@@ -144,76 +138,76 @@ def evaluate_all(
                 severity=args.severity,
                 device=args.device,
             )
-            rows[name].append(
-                evaluate_condition(segmenter, settings, videos, class_names, args.out, stored)
-            )
-        for memo in memos:
-            memo.clear()
-    for name in segmenters:
-        weathers = [row for row in rows[name] if row["corruption"] != CLEAN]
+            for name in segmenters
+        }
+        for name, row in evaluate_condition(segmenters, settings, videos, class_names, args):
+            rows[name].append(row)
+    for found in rows.values():
+        weathers = [row for row in found if row["corruption"] != CLEAN]
         if len(weathers) == len(CORRUPTIONS):
-            rows[name].append(mean_row(weathers))
-    return [row for name in segmenters for row in rows[name]]
+            found.append(mean_row(weathers))
+    return [row for found in rows.values() for row in found]
 
 
-def load_segmenters(
-    paths: Sequence[Path | None], device: str
-) -> tuple[dict[str, StreamingSegmenter], list[EncoderMemo]]:
-    """The segmenters by name, and the memory of the encoders that several of them share."""
-    from t2g_core.build import build_encoder
-    from t2g_core.checkpoint import load_checkpoint  # torch loads only when it is needed
+def load_segmenters(paths: Sequence[Path | None], device: str) -> dict[str, StreamingSegmenter]:
+    """The segmenters by name; those of one frozen encoder share its pass over a frame."""
+    from t2g_core.build import build_encoder  # torch loads only when it is needed
+    from t2g_core.checkpoint import load_checkpoint
     from t2g_core.evaluation.encoder_memo import EncoderMemo
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
     checkpoints = {"shipped" if p is None else str(p): load_checkpoint(p, device) for p in paths}
     encoders = {(c.config.encoder, c.config.depth): c.config for c in checkpoints.values()}
     encoders = {key: build_encoder(config, device) for key, config in encoders.items()}
-    memos = []
     if len(checkpoints) > 1:
-        encoders = {key: EncoderMemo(encoder) for key, encoder in encoders.items()}
-        memos = list(encoders.values())
-    segmenters = {
+        most = max(c.model.head.clip_length for c in checkpoints.values())
+        encoders = {key: EncoderMemo(encoder, most) for key, encoder in encoders.items()}
+    return {
         name: StreamingSegmenter(c, encoders[c.config.encoder, c.config.depth], device)
         for name, c in checkpoints.items()
     }
-    return segmenters, memos
 
 
 def evaluate_condition(
-    segmenter: StreamingSegmenter,
-    settings: Settings,
+    segmenters: dict[str, StreamingSegmenter],
+    settings: dict[str, Settings],
     videos: Sequence[Video],
     class_names: Sequence[str],
-    out: Path | None,
-    stored: StoredWeather | None,
-) -> dict:
-    """Evaluate under one condition, with a progress bar on stderr and pictures in ``out``."""
+    args: argparse.Namespace,
+) -> Iterator[tuple[str, dict]]:
+    """Rows by checkpoint of one condition, with a progress bar and pictures in ``args.out``."""
+    common = next(iter(settings.values()))
+    stored = StoredWeather(args.weather, args.root) if args.weather else None
     frames = [frame for video in videos for frame in video.frames]
     pictured = {frames[i] for i in np.linspace(0, len(frames) - 1, PICTURED_FRAMES, dtype=int)}
-    samples = []
+    samples: dict[str, list[Sample]] = {name: [] for name in segmenters}
+    last = list(segmenters)[-1]
 
-    def on_frame(frame: VideoFrame, mask: np.ndarray, target: np.ndarray) -> None:
-        progress.update()
-        if out and frame in pictured:
-            image = load_frame(frame, settings.corruption, settings.severity, stored)
-            samples.append(Sample(f"{frame.video} {frame.number}", image, target, mask))
+    def on_frame(name: str, frame: VideoFrame, mask: np.ndarray, target: np.ndarray) -> None:
+        if name == last:
+            progress.update()
+        if args.out and frame in pictured:
+            image = load_frame(frame, common.corruption, common.severity, stored)
+            samples[name].append(Sample(f"{frame.video} {frame.number}", image, target, mask))
 
-    title = f"{Path(settings.checkpoint).stem} {settings.corruption}"
+    title = f"{' '.join(Path(name).stem for name in segmenters)} {common.corruption}"
     with tqdm(total=len(frames), desc=title, unit="frame", file=sys.stderr) as progress:
-        evaluation = evaluate(
-            segmenter,
+        evaluations = evaluate_together(
+            segmenters,
             videos,
             class_names,
-            mode=settings.mode,
-            corruption=settings.corruption,
-            severity=settings.severity,
+            mode=common.mode,
+            corruption=common.corruption,
+            severity=common.severity,
             stored=stored,
             on_frame=on_frame,
         )
-    if out:
-        sheet = contact_sheet(samples, segmenter.class_names, segmenter.palette)
-        save_picture(out / picture_name(settings), sheet)
-    return result_row(evaluation, segmenter.class_names, settings)
+    for name, evaluation in evaluations.items():
+        segmenter = segmenters[name]
+        if args.out:
+            sheet = contact_sheet(samples[name], segmenter.class_names, segmenter.palette)
+            save_picture(args.out / picture_name(settings[name]), sheet)
+        yield name, result_row(evaluation, segmenter.class_names, settings[name])
 
 
 def picture_name(settings: Settings) -> str:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 
 import torch
 
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.model.frozen_tokens import Encoder
 
 
 class EncoderMemo:
-    """Stands where a FrozenEncoder stands and encodes each image once, until `clear`.
+    """Stands where a frozen encoder stands and encodes each of the last `images` images once.
 
-    Keeps about 11 MB a frame at 768x576 for a ViT-S.
+    Keeps about 11 MB an image at 768x576 for a ViT-S.
     """
 
-    def __init__(self, encoder: FrozenEncoder):
+    def __init__(self, encoder: Encoder, images: int):
         self.encoder = encoder
-        self._tokens: dict[str, list[torch.Tensor]] = {}
+        self.images = images
+        self._tokens: OrderedDict[str, list[torch.Tensor]] = OrderedDict()
 
     def __call__(self, images: torch.Tensor) -> list[torch.Tensor]:
         """images (B, 3, H, W) -> one (B, N, C) a block, as the encoder gives them."""
@@ -25,8 +27,6 @@ class EncoderMemo:
         key = hashlib.sha256(content).hexdigest()
         if key not in self._tokens:
             self._tokens[key] = self.encoder(images)
+            if len(self._tokens) > self.images:
+                self._tokens.popitem(last=False)
         return self._tokens[key]
-
-    def clear(self) -> None:
-        """Forget all frames."""
-        self._tokens.clear()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -85,45 +86,119 @@ class Evaluation:
 
 
 def evaluate(
-    segmenter: StreamingSegmenter,
+    segmenter: StreamingSegmenter, videos: Sequence[Video], class_names: Sequence[str], **options
+) -> Evaluation:
+    """`evaluate_together` for one segmenter."""
+    return evaluate_together({"": segmenter}, videos, class_names, **options)[""]
+
+
+def evaluate_together(
+    segmenters: Mapping[str, StreamingSegmenter],
     videos: Sequence[Video],
     class_names: Sequence[str],
     mode: str = "stream",
     corruption: str = CLEAN,
     severity: int = SEVERITY,
     stored: StoredWeather | None = None,
-    on_frame: Callable[[VideoFrame, np.ndarray, np.ndarray], None] = lambda *_: None,
-) -> Evaluation:
+    on_frame: Callable[[str, VideoFrame, np.ndarray, np.ndarray], None] = lambda *_: None,
+) -> dict[str, Evaluation]:
     """Segment every frame of ``videos`` and compare with its label at the label's full size.
 
-    ``segmenter`` is a ``StreamingSegmenter`` or any object with its interface; ``class_names`` are
-    the data's. Each video starts from an empty state, and no consistency window crosses two
-    videos. Where a frame has no label, consistency is that of Eq. 13 on all videos. The time
-    includes reading and corrupting. ``on_frame`` is called for every frame with its predicted and
-    its true mask, ``(H, W)`` uint8 ids of the segmenter's classes.
+    Frames are the outer loop: each is read and put into its weather once for all segmenters, and no
+    more than a clip of them is held. ``segmenters`` are ``StreamingSegmenter``s or objects with
+    their interface, by name; ``class_names`` are the data's. Each video starts from an empty
+    state, and no consistency window crosses two videos. Where a frame has no label, consistency is
+    that of Eq. 13 on all videos. The time includes reading and corrupting and is that of all
+    segmenters together. ``on_frame`` is called for every segmenter's name and frame with its
+    predicted and its true mask, ``(H, W)`` uint8 ids of the segmenter's classes.
 
     Raises ``ValueError`` when segmenter and data share no class, when an image and its label
     differ in size, and for unknown modes, corruptions and severities.
     """
-    table, unscored = class_lookup(class_names, segmenter.class_names)
     if mode not in MODES:
         raise ValueError(f"mode must be one of {tuple(MODES)}, got {mode!r}")
+    lookups = {name: class_lookup(class_names, s.class_names) for name, s in segmenters.items()}
     protocol = DENSE if all(len(v.labelled) == len(v.frames) for v in videos) else APPROX
+    scores: dict[str, list[VideoScore]] = {name: [] for name in segmenters}
     started = time.perf_counter()
-    scores = []
     for video in videos:
         images = (load_frame(frame, corruption, severity, stored) for frame in video.frames)
-        masks = MODES[mode](segmenter, images)
-        scores.append(
-            _score_video(video, masks, table, len(segmenter.class_names), protocol, on_frame)
+        shared = for_each_reader(images, len(segmenters))
+        runs = {
+            name: VideoRun(
+                MODES[mode](segmenter, own_images),
+                VideoScorer(video, lookups[name][0], len(segmenter.class_names), protocol),
+            )
+            for (name, segmenter), own_images in zip(segmenters.items(), shared, strict=True)
+        }
+        for frame in video.frames:
+            for name, run in runs.items():
+                mask = next(run.masks)
+                on_frame(name, frame, mask, run.scorer.add(frame, mask))
+        for name, run in runs.items():
+            scores[name].append(run.scorer.score())
+    seconds = time.perf_counter() - started
+    frames = sum(len(video.frames) for video in videos)
+    return {
+        name: Evaluation(tuple(scores[name]), protocol, frames, seconds, lookups[name][1])
+        for name in segmenters
+    }
+
+
+def for_each_reader(images: Iterator[np.ndarray], readers: int) -> list[Iterator[np.ndarray]]:
+    """The same images for several readers, each made once and let go when all have read it.
+
+    (`itertools.tee` lets go of 57 at a time.)
+    """
+    waiting = [deque() for _ in range(readers)]
+
+    def read(own: deque) -> Iterator[np.ndarray]:
+        while True:
+            if not own:
+                image = next(images, None)
+                if image is None:
+                    return
+                for queue in waiting:
+                    queue.append(image)
+                del image
+            yield own.popleft()
+
+    return [read(own) for own in waiting]
+
+
+class VideoRun(NamedTuple):
+    """One segmenter on one video: the masks to come, and what scores them."""
+
+    masks: Iterator[np.ndarray]
+    scorer: VideoScorer
+
+
+class VideoScorer:
+    """Scores the masks of one video as they come."""
+
+    def __init__(self, video: Video, table: np.ndarray, num_classes: int, protocol: str) -> None:
+        self._table = table
+        self._confmat = np.zeros((num_classes, num_classes), dtype=np.int64)
+        self._dense = {n: WindowCounter(n) for n in WINDOWS if protocol == DENSE}
+        self._sparse = SparseWindows(video, WINDOWS) if protocol == APPROX else None
+
+    def add(self, frame: VideoFrame, mask: np.ndarray) -> np.ndarray:
+        """Take the next frame's mask; returns its true one in the segmenter's ids."""
+        target = _read_target(frame, mask, self._table)
+        self._confmat += confusion_matrix(mask, target, len(self._confmat))
+        for counter in self._dense.values():
+            counter.push(mask, target)
+        if self._sparse is not None:
+            self._sparse.push(mask, read_image(frame.image_path), target)
+        return target
+
+    def score(self) -> VideoScore:
+        """The video's score so far."""
+        return VideoScore(
+            self._confmat,
+            {n: counter.counts for n, counter in self._dense.items()},
+            {} if self._sparse is None else self._sparse.scores,
         )
-    return Evaluation(
-        videos=tuple(scores),
-        protocol=protocol,
-        frames=sum(len(video.frames) for video in videos),
-        seconds=time.perf_counter() - started,
-        unscored=unscored,
-    )
 
 
 def class_lookup(
@@ -166,32 +241,6 @@ def load_frame(
         return read_image(path)
     image = read_image(frame.image_path)
     return corrupt(image, corruption, frame.video, frame.number, severity)
-
-
-def _score_video(
-    video: Video,
-    masks: Iterable[np.ndarray],
-    table: np.ndarray,
-    num_classes: int,
-    protocol: str,
-    on_frame: Callable[[VideoFrame, np.ndarray, np.ndarray], None],
-) -> VideoScore:
-    confmat = np.zeros((num_classes, num_classes), dtype=np.int64)
-    dense = {n: WindowCounter(n) for n in WINDOWS if protocol == DENSE}
-    sparse = SparseWindows(video, WINDOWS) if protocol == APPROX else None
-    for frame, mask in zip(video.frames, masks, strict=True):
-        target = _read_target(frame, mask, table)
-        confmat += confusion_matrix(mask, target, num_classes)
-        for counter in dense.values():
-            counter.push(mask, target)
-        if sparse is not None:
-            sparse.push(mask, read_image(frame.image_path), target)
-        on_frame(frame, mask, target)
-    return VideoScore(
-        confmat,
-        {n: counter.counts for n, counter in dense.items()},
-        sparse.scores if sparse is not None else {},
-    )
 
 
 def _read_target(frame: VideoFrame, mask: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -91,9 +91,9 @@ def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] |
     if not train(config, training_arguments(out, args)):
         return None
     dataset = open_dataset(evaluation.data, evaluation.root)
-    segmenters, memos = load_segmenters([out / "model.safetensors"], args.device)
+    segmenters = load_segmenters([out / "model.safetensors"], args.device)
     videos = dataset.load_videos(args.split)
-    rows = evaluate_all(segmenters, memos, videos, dataset.class_names, evaluation)
+    rows = evaluate_all(segmenters, videos, dataset.class_names, evaluation)
     stored.write_text(json.dumps({"key": key, "rows": rows}, indent=2) + "\n")
     return rows
 

@@ -48,7 +48,7 @@ def root(tmp_path):
 def rows_of(root, *words: str) -> list[dict]:
     args = parse("--root", root, *words)
     videos = load_camvid(root, "val")
-    return evaluate_all({"runs/a.st": ColourSegmenter()}, [], videos, CAMVID_CLASSES, args)
+    return evaluate_all({"runs/a.st": ColourSegmenter()}, videos, CAMVID_CLASSES, args)
 
 
 def test_a_row_holds_the_scores_in_percent_and_the_settings(root):

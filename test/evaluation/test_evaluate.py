@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,16 @@ from PIL import Image
 from t2g_core.data.camvid import load_camvid
 from t2g_core.data.corrupted_images import write_corrupted
 from t2g_core.data.datasets import open_dataset
+from t2g_core.evaluation import evaluate as evaluation
 from t2g_core.evaluation.confidence import miou_interval, vc_interval
-from t2g_core.evaluation.evaluate import Evaluation, StoredWeather, VideoScore, evaluate, load_frame
+from t2g_core.evaluation.evaluate import (
+    Evaluation,
+    StoredWeather,
+    VideoScore,
+    evaluate,
+    evaluate_together,
+    load_frame,
+)
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX, PALETTE
 from t2g_core.metrics.iou import confusion_matrix, miou
 from t2g_core.metrics.video_consistency import WindowCounts
@@ -42,10 +51,40 @@ def masks_of(videos, segmenter, **options) -> list[int]:
         segmenter,
         videos,
         CAMVID_CLASSES,
-        on_frame=lambda f, m, t: seen.append(int(m[0, 0])),
+        on_frame=lambda _, f, m, t: seen.append(int(m[0, 0])),
         **options,
     )
     return seen
+
+
+@pytest.mark.parametrize("mode", ["stream", "clip", "frame"])
+def test_several_segmenters_share_each_frame_and_few_are_held(tmp_path, monkeypatch, mode):
+    """Frames are the outer loop: read once for all, and no more than a clip of them is alive."""
+    videos = load_camvid(write_camvid(tmp_path, counting_scene(11)), "val")
+    alone = {n: masks_of(videos, ColourSegmenter(n), mode=mode) for n in (1, 2, 3)}
+    real, alive, reads, most = evaluation.load_frame, weakref.WeakSet(), [], []
+
+    class Tracked(np.ndarray):
+        __hash__ = object.__hash__
+        __eq__ = object.__eq__
+
+    def load_tracked(*args):
+        image = real(*args).view(Tracked)
+        alive.add(image)
+        reads.append(1)
+        return image
+
+    monkeypatch.setattr(evaluation, "load_frame", load_tracked)
+    seen: dict[str, list[int]] = {"1": [], "2": [], "3": []}
+
+    def on_frame(name, frame, mask, target):
+        seen[name].append(int(mask[0, 0]))
+        most.append(len(alive))
+
+    segmenters = {str(n): ColourSegmenter(n) for n in (1, 2, 3)}
+    evaluate_together(segmenters, videos, CAMVID_CLASSES, mode=mode, on_frame=on_frame)
+    assert len(reads) == 11 and max(most) <= 6  # two clips of three
+    assert seen == {str(n): masks for n, masks in alone.items()}
 
 
 def test_a_perfect_segmenter_scores_one_everywhere(tmp_path):
@@ -64,7 +103,7 @@ def test_the_matrix_is_summed_over_all_frames_of_all_videos(tmp_path):
     lagging = ColourSegmenter(clip_length=2)
     pairs = []
     result = evaluate(
-        lagging, videos, CAMVID_CLASSES, on_frame=lambda f, m, t: pairs.append((m, t))
+        lagging, videos, CAMVID_CLASSES, on_frame=lambda _, f, m, t: pairs.append((m, t))
     )
     assert len(pairs) == result.frames == 5
     np.testing.assert_array_equal(result.confmat, sum(confusion_matrix(m, t, 11) for m, t in pairs))
