@@ -8,6 +8,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from t2g_core.metrics.mask_stability import MAX_WINDOW
+from t2g_core.streaming.continuity import MAX_GAP_S
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def declare_parameters(node: Node) -> None:
     )
     node.declare_parameter(
         "max_gap_s",
-        3.0,
+        MAX_GAP_S,
         ParameterDescriptor(
             description="Largest step between the stamps of two segmented images within one clip "
             "[s]; a larger one empties the clip buffer.",

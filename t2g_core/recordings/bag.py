@@ -6,11 +6,12 @@ read here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -18,9 +19,9 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from t2g_core.images.encodings import ENCODINGS, check_image, pixels, to_rgb
+from t2g_core.streaming.continuity import NS
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
-NS = 1_000_000_000
 
 
 class StampedImage(NamedTuple):
@@ -113,6 +114,18 @@ def read_masks(path: str | Path, topic: str) -> Iterator[StampedImage]:
             raise ValueError(f"{topic}: expected mono8 class ids, got {message.encoding}")
         check_image(message)
         yield StampedImage(stamp_ns, pixels(message, ENCODINGS["mono8"]))
+
+
+class PackedMasks:
+    """Masks by stamp, kept as PNG, a few kB each: a bag may hold them in any order."""
+
+    def __init__(self, masks: Iterable[StampedImage]) -> None:
+        self._packed = {stamp_ns: cv2.imencode(".png", mask)[1] for stamp_ns, mask in masks}
+
+    def get(self, stamp_ns: int) -> np.ndarray | None:
+        """The mask ``(H, W)`` uint8 with this stamp, None where there is none."""
+        packed = self._packed.get(stamp_ns)
+        return None if packed is None else cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
 
 
 def read_raw(path: str | Path, topic: str) -> Iterator[RawMessage]:

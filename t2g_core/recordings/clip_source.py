@@ -13,7 +13,8 @@ import numpy as np
 
 from t2g_core.data.datasets import open_dataset, recognise
 from t2g_core.images.files import read_image
-from t2g_core.recordings.bag import NS, is_bag, pick_image_topic, read_images, read_masks
+from t2g_core.recordings.bag import PackedMasks, is_bag, pick_image_topic, read_images, read_masks
+from t2g_core.streaming.continuity import NS
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -51,9 +52,7 @@ def open_clip(
 
 def bag_frames(path: Path, topic: str, labels_topic: str | None) -> Iterator[ClipFrame]:
     """Yield the images on ``topic``, each with the labels that have its stamp."""
-    labels = {}
-    if labels_topic is not None:
-        labels = dict(read_masks(path, labels_topic))
+    labels = PackedMasks(() if labels_topic is None else read_masks(path, labels_topic))
     for stamp_ns, image in read_images(path, topic):
         yield ClipFrame(stamp_ns, image, labels.get(stamp_ns))
 

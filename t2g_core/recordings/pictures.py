@@ -22,7 +22,7 @@ OVERLAY_OPACITY = 0.55
 class Mp4Writer:
     """Writes RGB frames as H.264, which browsers play; use it as a context.
 
-    Every frame has the size of the first; an odd size loses its last row or column, which the
+    Frames are resized to the first one's size; an odd size loses its last row or column, which the
     format cannot hold.
     """
 
@@ -43,9 +43,11 @@ class Mp4Writer:
 
     def write(self, frame: np.ndarray) -> None:
         """Add a frame ``(H, W, 3)`` uint8 RGB."""
-        height, width = (size // 2 * 2 for size in frame.shape[:2])
         if not self._stream.width:
-            self._stream.width, self._stream.height = width, height
+            self._size = frame.shape[1], frame.shape[0]
+            self._stream.width, self._stream.height = (size // 2 * 2 for size in self._size)
+        width, height = self._stream.width, self._stream.height
+        frame = resized(frame, self._size)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), "rgb24")
         self._container.mux(self._stream.encode(picture))
 
@@ -89,6 +91,13 @@ def panel(
     return np.hstack([with_caption(picture, text) for text, picture in pictures])
 
 
+def resized(picture: np.ndarray, size: tuple[int, int], nearest: bool = False) -> np.ndarray:
+    """The picture at (width, height); itself if it has that size."""
+    if (picture.shape[1], picture.shape[0]) == size:
+        return picture
+    return cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST if nearest else cv2.INTER_AREA)
+
+
 def with_caption(picture: np.ndarray, text: str) -> np.ndarray:
     """Return a picture with a dark line of text above it."""
     bar = np.full((CAPTION_HEIGHT, picture.shape[1], 3), 24, np.uint8)
@@ -109,6 +118,12 @@ class TimelineStrip:
 
     def add(self, image: np.ndarray, mask: np.ndarray, labels: np.ndarray | None) -> None:
         """Take the next frame; ``labels`` None leaves a black place in a row of labels."""
+        if self._slices:  # of the first frame's height
+            first = self._height
+            size = round(image.shape[1] * first / image.shape[0]), first
+            image, mask = resized(image, size), resized(mask, size, nearest=True)
+            labels = None if labels is None else resized(labels, size, nearest=True)
+        self._height = image.shape[0]
         column = image.shape[1] // 4
         rows = [image, colorize(mask, self.palette)]
         rows.append(np.zeros_like(image) if labels is None else colorize(labels, self.palette))

@@ -13,6 +13,7 @@ import numpy as np
 from t2g_core.recordings.clip_meter import ClipMeter
 from t2g_core.recordings.clip_source import ClipFrame
 from t2g_core.recordings.pictures import FlickerMap, Mp4Writer, TimelineStrip, panel
+from t2g_core.streaming.continuity import FrameInfo, reset_between
 
 VIDEO, STRIP, REPORT = "segmentation.mp4", "timeline.png", "report.json"
 
@@ -30,18 +31,25 @@ def write_pictures(
     class_names: tuple[str, ...],
     palette: np.ndarray,
     rate_hz: float,
+    max_gap_s: float,
 ) -> dict:
     """Write the MP4 (at ``rate_hz``) and the strip of a clip; return its scores.
 
-    Dropped frames are left out of both; the scores do not reach across them.
+    Dropped frames are left out of both. The scores reach neither across them nor to a frame that
+    does not continue the one before (`continuity.py`). Frames of another size than the first are
+    resized to it, in the pictures alone.
     """
     meter, flicker, strip = ClipMeter(class_names), FlickerMap(), TimelineStrip(palette)
-    gap = False
+    gap, previous = False, None
     with Mp4Writer(out / VIDEO, rate_hz) as video:
         for frame, mask in frames:
             if mask is None:
                 gap = True
                 continue
+            info = FrameInfo(frame.stamp_ns, mask.shape)
+            if previous is not None and reset_between(previous, info, max_gap_s) is not None:
+                gap = True
+            previous = info
             meter.add(mask, frame.stamp_ns, frame.labels, gap)
             video.write(panel(frame.image, mask, palette, flicker.update(mask)))
             strip.add(frame.image, mask, frame.labels)

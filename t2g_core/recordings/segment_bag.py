@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from t2g_core.recordings.bag import NS, pick_image_topic
+from t2g_core.recordings.bag import pick_image_topic
 from t2g_core.recordings.clip_meter import latency_summary
 from t2g_core.recordings.clip_source import ClipFrame, bag_frames
 from t2g_core.recordings.result_folder import (
@@ -26,42 +26,41 @@ from t2g_core.recordings.result_folder import (
     write_pictures,
     write_report,
 )
+from t2g_core.streaming.continuity import MAX_GAP_S, NS
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.streaming.video_segmenter import VideoSegmenter
 
 DEFAULT_RATE_HZ = 15.0
+STABILITY_WINDOW = 8  # of the stability that nobody reads here
 
 
 class OfflineRun:
     """Segments the frames of a recording in turn; afterwards it knows times and a digest.
 
-    The clip buffer is emptied where the node would do so: where stamps go back or jump by more
-    than ``max_gap_s``, and where the image size changes.
+    The clip buffer is emptied where the node would do so (`continuity.py`); ``resets`` counts it by
+    reason, the start included.
     """
 
     def __init__(self, segmenter: StreamingSegmenter, max_gap_s: float) -> None:
-        self.segmenter = segmenter
+        self.video = VideoSegmenter(segmenter, STABILITY_WINDOW)
         self.max_gap_s = max_gap_s
+        self.resets: dict[str, int] = {}
         self.latencies_ms: list[float] = []
         self.stamps_ns: list[int] = []
         self._digest = hashlib.sha256()
 
     def segment(self, frames: Iterable[ClipFrame]) -> Iterator[MaskedFrame]:
         """Yield each frame with its mask."""
-        state, previous = self.segmenter.start(), None
         for frame in frames:
-            if previous is not None and not self._continues(previous, frame):
-                state = self.segmenter.start()
             started = time.perf_counter()
-            result, state = self.segmenter.step(frame.image, state)
+            segmented = self.video.segment(frame.image, frame.stamp_ns, self.max_gap_s)
             self.latencies_ms.append(1e3 * (time.perf_counter() - started))
             self.stamps_ns.append(frame.stamp_ns)
-            self._digest.update(np.ascontiguousarray(result.mask))
-            previous = frame
-            yield MaskedFrame(frame, result.mask)
-
-    def _continues(self, previous: ClipFrame, frame: ClipFrame) -> bool:
-        step_s = (frame.stamp_ns - previous.stamp_ns) / NS
-        return 0 <= step_s <= self.max_gap_s and previous.image.shape == frame.image.shape
+            reset = segmented.reset
+            if reset is not None:
+                self.resets[reset.reason] = self.resets.get(reset.reason, 0) + 1
+            self._digest.update(np.ascontiguousarray(segmented.result.mask))
+            yield MaskedFrame(frame, segmented.result.mask)
 
     @property
     def masks_sha256(self) -> str:
@@ -86,7 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--frames", type=int, help="only the first N images")
-    parser.add_argument("--max-gap", type=float, default=3.0, metavar="S", help="as the node's")
+    parser.add_argument(
+        "--max-gap", type=float, default=MAX_GAP_S, metavar="S", help="as the node's"
+    )
     parser.add_argument("--out", type=Path, help="default: BAG_t2g beside the bag")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
@@ -101,7 +102,12 @@ def run(args: argparse.Namespace) -> int:
     offline = OfflineRun(segmenter, args.max_gap)
     stamps = [f.stamp_ns for f in itertools.islice(bag_frames(args.bag, topic, None), 30)]
     scores = write_pictures(
-        out, offline.segment(frames), segmenter.class_names, segmenter.palette, clip_rate(stamps)
+        out,
+        offline.segment(frames),
+        segmenter.class_names,
+        segmenter.palette,
+        clip_rate(stamps),
+        args.max_gap,
     )
     report = offline_report(offline, scores) | {"bag": str(args.bag), "topic": topic}
     write_report(out, report)
@@ -121,6 +127,7 @@ def offline_report(offline: OfflineRun, scores: dict) -> dict:
         "dropped": 0,
         "latency_ms": latency_summary(offline.latencies_ms),
         "fps": round(count / seconds, 3) if seconds else None,
+        "resets": offline.resets,
         **scores,
         "masks_sha256": offline.masks_sha256,
     }

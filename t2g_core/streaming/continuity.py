@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 NS = 1_000_000_000  # nanoseconds in a second
 
+MAX_GAP_S = 3.0  # by default, the largest step between two stamps within a clip
+
 START = "start"
 STAMP_WENT_BACK = "stamp_went_back"
 GAP = "gap"

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from t2g_core.build import build_encoder
 from t2g_core.checkpoint import Checkpoint, load_checkpoint
-from t2g_core.encoders.preprocess import normalise
+from t2g_core.encoders.preprocess import fit_size, normalise, resize
 from t2g_core.model.frozen_tokens import Encoder
 from t2g_core.model.method import Features, Method, State
 
@@ -85,7 +84,8 @@ class StreamingSegmenter:
         """Resize, normalise and encode a frame (H, W, 3) uint8 RGB."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             raise ValueError(f"expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
-        resized = cv2.resize(frame, self.input_size, interpolation=cv2.INTER_LINEAR)
+        size = fit_size((frame.shape[1], frame.shape[0]), self.input_size)
+        resized = resize(frame, size)
         images = normalise(torch.from_numpy(resized).to(self.device))[None]
         return EncodedFrame(self.method.encode(images), (frame.shape[1], frame.shape[0]))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from t2g_core.encoders.preprocess import resize
 from t2g_core.labels import IGNORE_INDEX
 
 Rng = np.random.Generator
@@ -64,8 +65,12 @@ def camera_move(rng: Rng, crop: Crop, frames: int) -> list[Crop]:
 
 
 def apply_crop(image: np.ndarray, crop: Crop, size: tuple[int, int], label: bool) -> np.ndarray:
-    """Cut the box and resize it to (width, height): bilinear, or nearest for a label map."""
+    """Cut the box and resize it to (width, height): as `resize`, or nearest for a label map."""
     height, width = image.shape[:2]
+    shrink = min(1.0, size[0] / (crop.width * width), size[1] / (crop.height * height))
+    if shrink < 1 and not label:
+        image = resize(image, (max(1, round(width * shrink)), max(1, round(height * shrink))))
+        height, width = image.shape[:2]
     scale_x, scale_y = size[0] / (crop.width * width), size[1] / (crop.height * height)
     matrix = np.array(
         [

@@ -10,6 +10,7 @@ import torch
 
 from t2g_core.config import Config
 from t2g_core.data.video import Video
+from t2g_core.encoders.preprocess import PATCH
 from t2g_core.model.method import Method
 from t2g_core.training.clip_sampler import ClipSampler, draw_window, labelled_positions
 from t2g_core.training.clip_workers import ClipWorkers
@@ -87,19 +88,29 @@ class TrainingBatches:
 
     def _plain_clip(self, rng: np.random.Generator, number: int, frames: int) -> EncodedClip:
         del number
-        width, height = self.config.input_size
-        size = self.config.train.crop_size
         mirrored = bool(rng.random() < 0.5)
-        left = int(rng.integers((width - size[0]) // 16 + 1))
-        top = int(rng.integers((height - size[1]) // 16 + 1))
+        corner = rng.random(2)
         stride = int(rng.choice([r for r in self.config.train.strides if r]))
         chosen = self.sampler.draw_frames(rng, stride)
         first = min(labelled_positions(chosen)) if chosen[0].label_path is None else 0
         first = min(first, len(chosen) - frames)
-        chosen = chosen[first : first + frames]
-        parts = [crop_tokens(self.plain(frame, mirrored), left, top, size) for frame in chosen]
+        parts = [self.plain(frame, mirrored) for frame in chosen[first : first + frames]]
+        parts = [self._window(part, corner) for part in parts]
         return EncodedClip(
             torch.cat([part.tokens for part in parts], dim=1),
             torch.cat([part.images for part in parts]),
             torch.cat([part.labels for part in parts]),
         )
+
+    def _window(self, frame: EncodedClip, corner: np.ndarray) -> EncodedClip:
+        """The crop of a whole frame whose place is `corner`, (x, y) from 0 to 1."""
+        size = self.config.train.crop_size
+        height, width = frame.labels.shape[1:]
+        if width < size[0] or height < size[1]:
+            raise ValueError(
+                f"train.crop_size {size} is larger than a frame of the source at input_size "
+                f"{self.config.input_size}, which is {width}x{height}: choose a smaller crop"
+            )
+        room = (width - size[0]) // PATCH + 1, (height - size[1]) // PATCH + 1
+        left, top = (int(c * n) for c, n in zip(corner, room, strict=True))
+        return crop_tokens(frame, left, top, size)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from t2g_core.config import Config
 from t2g_core.data.video import VideoFrame
-from t2g_core.encoders.preprocess import normalise
+from t2g_core.encoders.preprocess import fit_size, normalise, resize
 from t2g_core.images.files import read_image
 from t2g_core.model.method import Method
 from t2g_core.training.clip_sampler import Clip
@@ -130,7 +130,7 @@ class DistortedClips:
 
 
 class PlainFrames:
-    """Whole undistorted frames at the model's input size, as they are or mirrored."""
+    """Whole undistorted frames, as they are or mirrored, of the size they have at inference."""
 
     def __init__(
         self, method: Method, config: Config, root: Path, device: str, prints: SourcePrints
@@ -148,8 +148,10 @@ class PlainFrames:
         name = stem if stem.startswith(frame.video) else f"{frame.video}_{stem}"
         path = self.folder / f"{name}{'_mirrored' if mirrored else ''}.safetensors"
         if not path.is_file():
-            image = cv2.resize(read_image(frame.image_path), self.size)
-            label = cv2.resize(frame.read_label(), self.size, interpolation=cv2.INTER_NEAREST)
+            image = read_image(frame.image_path)
+            size = fit_size((image.shape[1], image.shape[0]), self.size)
+            image = resize(image, size)
+            label = cv2.resize(frame.read_label(), size, interpolation=cv2.INTER_NEAREST)
             if mirrored:
                 image, label = image[:, ::-1], label[:, ::-1]
             clip = Clip(np.ascontiguousarray(image)[None], np.ascontiguousarray(label)[None])

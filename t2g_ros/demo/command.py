@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from t2g_core.labels import CAMVID_CLASSES
-from t2g_core.recordings.bag import NS, BagWriter, image_topics, read_masks, read_raw
+from t2g_core.recordings.bag import BagWriter, PackedMasks, image_topics, read_masks, read_raw
 from t2g_core.recordings.clip_meter import latency_summary
 from t2g_core.recordings.clip_source import ClipFrame, bag_frames, fit, open_clip
 from t2g_core.recordings.result_folder import (
@@ -33,6 +33,7 @@ from t2g_core.recordings.result_folder import (
     write_pictures,
     write_report,
 )
+from t2g_core.streaming.continuity import MAX_GAP_S, NS
 from t2g_core.street.scene import StreetScene
 from t2g_core.street.weather import WEATHERS
 
@@ -142,7 +143,7 @@ def segmented(clip: Path, answers: Path, with_labels: bool) -> Iterator[MaskedFr
     """Yield the clip's frames with the masks that came back for them."""
     from t2g_ros.demo.replay import MASK_TOPIC
 
-    masks = dict(read_masks(answers, MASK_TOPIC))
+    masks = PackedMasks(read_masks(answers, MASK_TOPIC))
     for frame in bag_frames(clip, IMAGE_TOPIC, LABELS_TOPIC if with_labels else None):
         yield MaskedFrame(frame, masks.get(frame.stamp_ns))
 
@@ -167,7 +168,7 @@ def write_results(
         "clip": str(args.clip) if args.clip else f"rendered street, {args.weather}",
         "clip_rate_hz": round(rate_hz, 3),
         **replay_figures(log),
-        **write_pictures(args.out, frames, names, palette, rate_hz),
+        **write_pictures(args.out, frames, names, palette, rate_hz, MAX_GAP_S),
     }
     write_report(args.out, report)
     return report

@@ -212,6 +212,27 @@ def test_numbers_in_names_are_compared_as_numbers(tmp_path):
     assert [path.stem for path in ordered] == ["7", "a9", "a9b2", "a10", "b1"]
 
 
+def test_gaps_and_sizes_begin_anew_in_the_results(tmp_path, capsys):
+    """Twelve frames in three pieces: no pair or window reaches from one into the next."""
+    checkpoint = tmp_path / "model.safetensors"
+    write_vit_s_checkpoint(checkpoint)
+    rng = np.random.default_rng(0)
+    with BagWriter(tmp_path / "bag") as writer:
+        for k in range(12):
+            stamp = START + k * NS // 10 + (5 * NS if k >= 4 else 0)
+            shape = (24, 40) if k >= 8 else (24, 32)
+            writer.write_image("/camera", stamp, rng.integers(0, 255, (*shape, 3), np.uint8), "c")
+            writer.write_image("/labels", stamp, np.zeros(shape, np.uint8), "c")
+    words = ["bag", tmp_path / "bag", "--topic", "/camera", "--labels-topic", "/labels"]
+    words += ["--checkpoint", checkpoint, "--out", tmp_path / "out", "--json"]
+    assert main([str(word) for word in words]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["resets"] == {"start": 1, "gap": 1, "image_size": 1}
+    assert report["vc8"]["windows"] == 0 and report["masks_received"] == 12
+    frames = list(open_clip(tmp_path / "out" / "segmentation.mp4", 10.0))
+    assert len(frames) == 12 and len({frame.image.shape for frame in frames}) == 1
+
+
 def test_clip_rate():
     assert clip_rate([0, NS // 10, 2 * NS // 10, NS]) == pytest.approx(10)
     assert clip_rate([5]) == clip_rate([]) == 15.0

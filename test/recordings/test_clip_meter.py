@@ -114,7 +114,7 @@ def test_dropped_frames_are_gaps_in_the_scores(tmp_path):
     masks = [np.zeros((32, 32), np.uint8), None, np.ones((32, 32), np.uint8)]
     image = np.zeros((32, 32, 3), np.uint8)
     frames = [MaskedFrame(ClipFrame(i, image, None), mask) for i, mask in enumerate(masks)]
-    scores = write_pictures(tmp_path, frames, ("a", "b"), PALETTE, 10.0)
+    scores = write_pictures(tmp_path, frames, ("a", "b"), PALETTE, 10.0, max_gap_s=3.0)
     assert scores["flicker"] is None
     assert cv2.imread(str(tmp_path / "timeline.png")).shape[1] == 16
     report = {"frames_sent": 3, "masks_received": 2, "dropped": 1, "fps": 1.0}
