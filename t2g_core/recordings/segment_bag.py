@@ -84,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--encoder-weights", metavar="WHERE", help="as the node's parameter")
     parser.add_argument("--frames", type=int, help="only the first N images")
     parser.add_argument(
         "--max-gap", type=float, default=MAX_GAP_S, metavar="S", help="as the node's"
@@ -97,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
     topic = pick_image_topic(args.bag, args.topic)
     out = args.out or args.bag.resolve().parent / f"{args.bag.resolve().name}_t2g"
     out.mkdir(parents=True, exist_ok=True)
-    segmenter = StreamingSegmenter.from_checkpoint(args.checkpoint, args.device)
+    segmenter = StreamingSegmenter.from_checkpoint(
+        args.checkpoint, args.device, args.encoder_weights
+    )
     frames = itertools.islice(bag_frames(args.bag, topic, args.labels_topic), args.frames)
     offline = OfflineRun(segmenter, args.max_gap)
     stamps = [f.stamp_ns for f in itertools.islice(bag_frames(args.bag, topic, None), 30)]

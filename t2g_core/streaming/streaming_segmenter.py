@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +58,21 @@ class StreamingSegmenter:
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path | None = None, device: str = "cpu"
+        cls,
+        path: str | Path | None = None,
+        device: str = "cpu",
+        encoder_weights: str | None = None,
     ) -> StreamingSegmenter:
-        """Load a checkpoint (None: the shipped one) and the frozen encoder that it names."""
+        """Load a checkpoint (None: the shipped one) and the frozen encoder that it names.
+
+        encoder_weights: where the encoder's weights are, if not where they were at the training:
+        a value of the config's `encoder.weights`.
+        """
         checkpoint = load_checkpoint(path, device)
-        return cls(checkpoint, build_encoder(checkpoint.config, device), device)
+        config = checkpoint.config
+        if encoder_weights:
+            config = replace(config, encoder=replace(config.encoder, weights=encoder_weights))
+        return cls(checkpoint, build_encoder(config, device), device)
 
     def start(self) -> StreamState:
         """The state before the first frame."""

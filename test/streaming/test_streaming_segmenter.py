@@ -38,8 +38,8 @@ def stream_probs(segmenter, frames) -> list[torch.Tensor]:
 @pytest.mark.parametrize(
     "head", ["time2general", "deformable", "depth", "no_neighbourhood", "no_memory"]
 )
-def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills(head):
-    segmenter, frames = small_segmenter(head), video(6)
+def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills(head, device):
+    segmenter, frames = small_segmenter(head, device), video(6)
     for t, probs in enumerate(stream_probs(segmenter, frames)):
         clip = clip_probs(segmenter, frames[max(0, t + 1 - segmenter.clip_length) : t + 1])
         torch.testing.assert_close(probs, clip, atol=TOLERANCE, rtol=0)
@@ -61,6 +61,18 @@ def test_the_memory_matters(head):
     together = stream_probs(segmenter, frames)[-1]
     alone = stream_probs(segmenter, frames[-1:])[-1]
     assert (together - alone).abs().max() > 1e-4
+
+
+def test_a_gpu_gives_the_masks_of_the_cpu(device):
+    frames = video(3)
+    results = []
+    for where in ("cpu", device):
+        segmenter = small_segmenter(device=where)
+        state = segmenter.start()
+        for frame in frames:
+            result, state = segmenter.step(frame, state)
+        results.append(result)
+    assert (results[0].mask == results[1].mask).mean() > 0.995
 
 
 def test_state_is_a_value():

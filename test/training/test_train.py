@@ -65,11 +65,11 @@ def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch
     assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
 
 
-def test_the_loss_falls(data, tmp_path):
+def test_the_loss_falls(data, tmp_path, device):
     config = small_config()
     config = replace(config, train=replace(config.train, cycles=(40,), cached_clips=2))
     torch.manual_seed(2)
-    train(config, arguments(data, tmp_path))
+    train(config, arguments(data, tmp_path, device=device))
     rows = (tmp_path / "log.csv").read_text().splitlines()
     pixel = [float(row.split(",")[1]) for row in rows]
     assert sum(pixel[-5:]) < 0.9 * sum(pixel[:5])
@@ -112,6 +112,15 @@ def test_class_weights_by_hand():
     weights = balanced_weights(np.array([900, 100, 0]), exponent=0.5)  # f^-0.5: 1.054, 3.162
     mean = 0.9 * 0.9**-0.5 + 0.1 * 0.1**-0.5
     assert weights.tolist() == pytest.approx([0.9**-0.5 / mean, 0.1**-0.5 / mean, 0.0])
+
+
+def test_a_run_is_taken_up_on_its_device(data, tmp_path, device):
+    config = small_config("linear")
+    for iterations in ((2,), (2,)):
+        torch.manual_seed(2)
+        config = replace(config, train=replace(config.train, cycles=iterations))
+        train(config, arguments(data, tmp_path, device=device))
+    assert (tmp_path / "model.safetensors").is_file()
 
 
 def test_a_run_does_not_go_on_with_other_frames_or_weights(data, tmp_path):
