@@ -281,7 +281,7 @@ def test_parameters_are_described_and_the_file_has_them_all(harness):
     described = harness.call(DescribeParameters, "describe_parameters", request).descriptors
     for descriptor in described:
         assert descriptor.description, descriptor.name
-        is_text = descriptor.name in ("checkpoint", "device")
+        is_text = descriptor.name in ("checkpoint", "device", "encoder_weights")
         assert is_text or descriptor.floating_point_range or descriptor.integer_range
 
 
