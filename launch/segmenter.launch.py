@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 CONFIG = Path(get_package_share_directory("t2g_ros")) / "config"
+PROFILE = str(CONFIG / "fastdds_large_images.xml")
+# Where Fast DDS looks for its profile: the name of Jazzy's, and that of later versions.
+FAST_DDS_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -63,6 +71,12 @@ ARGUMENTS = [
         choices=["true", "false"],
         description="Also start RViz with image, overlay and mask.",
     ),
+    DeclareLaunchArgument(
+        "respawn",
+        default_value="false",
+        choices=["true", "false"],
+        description="Start the node again when it has ended; else the launch ends with it.",
+    ),
 ]
 
 
@@ -71,12 +85,30 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=nodes)])
 
 
-def nodes(context: LaunchContext) -> list[Node]:
-    """The nodes for these arguments; an empty argument leaves a parameter to params_file."""
+def is_profile_set() -> bool:
+    """Whether somebody has chosen a profile of Fast DDS."""
+    return any(name in os.environ for name in FAST_DDS_PROFILES)
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """The nodes for these arguments; an empty argument leaves a parameter to params_file.
+
+    Raises RuntimeError for a params_file or an RViz that is not there, before anything starts.
+    """
 
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
+    if not Path(argument("params_file")).is_file():
+        raise RuntimeError(f"params_file: no file {argument('params_file')}")
+    if argument("rviz") == "true":
+        try:
+            get_package_prefix("rviz2")
+        except PackageNotFoundError as error:
+            raise RuntimeError("rviz:=true: the package rviz2 is not installed") from error
+    respawn = argument("respawn") == "true"
+    namespace = argument("namespace").strip("/").replace("/", ".")
+    logger = f"{namespace}.segmenter" if namespace else "segmenter"
     parameters = {"use_sim_time": argument("use_sim_time") == "true"}
     for name in ("checkpoint", "device", "encoder_weights"):
         if argument(name):
@@ -88,9 +120,13 @@ def nodes(context: LaunchContext) -> list[Node]:
         namespace=argument("namespace"),
         parameters=[argument("params_file"), parameters],
         remappings=[("image", argument("image_topic"))],
-        arguments=["--ros-args", "--log-level", f"segmenter:={argument('log_level')}"],
+        arguments=["--ros-args", "--log-level", f"{logger}:={argument('log_level')}"],
+        additional_env={} if is_profile_set() else dict.fromkeys(FAST_DDS_PROFILES, PROFILE),
         output="screen",
         emulate_tty=True,
+        respawn=respawn,
+        respawn_delay=2.0,
+        on_exit=[] if respawn else [Shutdown(reason="the segmenter has ended")],
     )
     rviz = Node(
         package="rviz2",

@@ -20,6 +20,8 @@ class NodeHealth:
         state_detail: the same with more words, such as the error it failed with.
         image_topic: the full name of the topic that images are awaited on.
         no_image_warning_s: silence on that topic for longer than this is a warning [s].
+        no_mask_error_s: images without a mask for longer than this are an error [s].
+        reliability: of the subscription, as it is now.
         checkpoint, device: what runs where; empty while unknown.
     """
 
@@ -27,6 +29,8 @@ class NodeHealth:
     state_detail: str
     image_topic: str
     no_image_warning_s: float
+    no_mask_error_s: float
+    reliability: str
     checkpoint: str
     device: str
 
@@ -57,6 +61,10 @@ def judge(
         return DiagnosticStatus.ERROR, f"the model failed on {failed} images: {now.last_error}"
     if health.state == LOADING:
         return DiagnosticStatus.WARN, health.state_detail
+    if now.unanswered_s > health.no_mask_error_s:
+        return DiagnosticStatus.ERROR, f"images come, but no mask for {now.unanswered_s:.0f} s"
+    if now.lost > before.lost:
+        return DiagnosticStatus.WARN, f"{now.lost - before.lost} images were lost on their way"
     if unreadable:
         return DiagnosticStatus.WARN, f"{unreadable} images cannot be read: {now.last_error}"
     if now.silence_s > health.no_image_warning_s:
@@ -71,6 +79,7 @@ def values(health: NodeHealth, now: StatisticsSnapshot) -> dict[str, str]:
         "state": health.state,
         "images_received": str(now.received),
         "masks_published": str(now.masks),
+        "images_lost": str(now.lost),
         **{f"dropped_{cause}": str(count) for cause, count in now.dropped.items()},
         "input_rate_hz": f"{now.input_rate_hz:.2f}",
         "mask_rate_hz": f"{now.mask_rate_hz:.2f}",
@@ -79,6 +88,7 @@ def values(health: NodeHealth, now: StatisticsSnapshot) -> dict[str, str]:
         "silence_s": f"{now.silence_s:.1f}",
         "last_error": now.last_error,
         "image_topic": health.image_topic,
+        "reliability": health.reliability,
         "checkpoint": health.checkpoint,
         "device": health.device,
     }

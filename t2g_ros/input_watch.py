@@ -6,6 +6,7 @@ from rclpy.event_handler import QoSOfferedIncompatibleQoSInfo, QoSRequestedIncom
 from rclpy.node import Node
 from rclpy.qos import qos_policy_name_from_kind
 
+SERVED = {"reliability": "reliable or best effort", "durability": "volatile"}
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 
 
@@ -13,6 +14,12 @@ def why_no_image(node: Node, topic: str, silence_s: float) -> str:
     """A sentence on why no image may have come on `topic` (full name) for `silence_s` seconds."""
     publishers = node.count_publishers(topic)
     silence = f"no image on {topic} for {silence_s:.0f} s"
+    foreign = foreign_types(node, topic)
+    if foreign:
+        return (
+            f"{silence}: what is published there is {', '.join(foreign)}, and this node takes "
+            f"{IMAGE_TYPE}"
+        )
     if publishers:
         return (
             f"{silence}, though {publishers} publisher(s) are there: is the camera running, or "
@@ -22,6 +29,12 @@ def why_no_image(node: Node, topic: str, silence_s: float) -> str:
     if others:
         return f"{silence} and nobody publishes there; image topics here: {', '.join(others)}"
     return f"{silence} and nobody publishes images here: camera not started, other ROS_DOMAIN_ID?"
+
+
+def foreign_types(node: Node, topic: str) -> list[str]:
+    """Types other than an image's that somebody publishes on `topic`."""
+    offered = {info.topic_type for info in node.get_publishers_info_by_topic(topic)}
+    return sorted(offered - {IMAGE_TYPE})
 
 
 def other_image_topics(node: Node, topic: str) -> list[str]:
@@ -40,6 +53,11 @@ def other_image_topics(node: Node, topic: str) -> list[str]:
 def unheard_publisher(topic: str, event: QoSRequestedIncompatibleQoSInfo) -> str:
     """A sentence for a publisher whose images cannot come because of its quality of service."""
     policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+    if policy == "reliability":
+        return (
+            f"a publisher on {topic} is best effort and this node was told to be reliable: its "
+            "images do not come; start the node with reliability:=auto"
+        )
     return (
         f"a publisher on {topic} offers a {policy} that this node cannot take: its images do not "
         f"come; change its quality of service ({policy})"
@@ -51,5 +69,5 @@ def unserved_subscriber(topic: str, event: QoSOfferedIncompatibleQoSInfo) -> str
     policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
     return (
         f"a subscriber of {topic} asks for a {policy} that this node does not offer: it gets no "
-        "messages; let it ask for best-effort or reliable, volatile"
+        f"messages; let it ask for {SERVED.get(policy, 'no ' + policy)}"
     )

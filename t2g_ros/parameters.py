@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from t2g_core.metrics.mask_stability import MAX_WINDOW
 from t2g_core.streaming.continuity import MAX_GAP_S
+from t2g_ros.image_input import AUTO, BEST_EFFORT, RELIABLE
 
 
 @dataclass(frozen=True)
@@ -18,10 +29,12 @@ class SegmenterParameters:
     checkpoint: str
     device: str
     encoder_weights: str
+    reliability: str
     consistency_window: int
     max_gap_s: float
     overlay_opacity: float
     no_image_warning_s: float
+    no_mask_error_s: float
 
 
 def declare_parameters(node: Node) -> None:
@@ -63,6 +76,16 @@ def declare_parameters(node: Node) -> None:
         ),
     )
     node.declare_parameter(
+        "reliability",
+        AUTO,
+        ParameterDescriptor(
+            description="Quality of service of the subscription to images: auto takes what the "
+            "publishers offer.",
+            additional_constraints=f"{AUTO}, {RELIABLE} or {BEST_EFFORT}",
+            read_only=True,
+        ),
+    )
+    node.declare_parameter(
         "consistency_window",
         8,
         ParameterDescriptor(
@@ -71,38 +94,114 @@ def declare_parameters(node: Node) -> None:
             read_only=True,
         ),
     )
-    node.declare_parameter(
+    declare_float(
+        node,
         "max_gap_s",
         MAX_GAP_S,
-        ParameterDescriptor(
-            description="Largest step between the stamps of two segmented images within one clip "
-            "[s]; a larger one empties the clip buffer.",
-            floating_point_range=[seconds(0.01, 3600.0)],
-        ),
+        (0.01, 3600.0),
+        "Largest step between the stamps of two segmented images within one clip "
+        "[s]; a larger one empties the clip buffer.",
     )
-    node.declare_parameter(
+    declare_float(
+        node,
         "overlay_opacity",
         0.5,
-        ParameterDescriptor(
-            description="How much the colours of ~/overlay cover the image: 0 none, 1 all.",
-            floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0)],
-        ),
+        (0.0, 1.0),
+        "How much the colours of ~/overlay cover the image: 0 none, 1 all.",
     )
-    node.declare_parameter(
+    declare_float(
+        node,
         "no_image_warning_s",
         5.0,
+        (0.1, 3600.0),
+        "Warn when no image has come for so long [s].",
+    )
+    declare_float(
+        node,
+        "no_mask_error_s",
+        20.0,
+        (0.1, 3600.0),
+        "Diagnostics are an error when images come and no mask leaves for so long [s].",
+    )
+    given = [node.get_parameter(name) for name in SegmenterParameters.__dataclass_fields__]
+    result = check_floats(node, given)
+    if not result.successful:
+        raise ValueError(result.reason)
+    node.add_on_set_parameters_callback(partial(check_floats, node))
+
+
+def declare_float(
+    node: Node, name: str, default: float, bounds: tuple[float, float], description: str
+) -> None:
+    """A float that is also taken as an integer (`max_gap_s:=3`), within bounds, both included.
+
+    rclpy holds a parameter to the type that it was declared with; so the type is left open, and
+    `check_floats` looks at it.
+    """
+    lowest, highest = bounds
+    node.declare_parameter(
+        name,
+        default,
         ParameterDescriptor(
-            description="Warn when no image has come for so long [s].",
-            floating_point_range=[seconds(0.1, 3600.0)],
+            description=description,
+            floating_point_range=[FloatingPointRange(from_value=lowest, to_value=highest)],
+            dynamic_typing=True,
         ),
     )
 
 
-def seconds(shortest: float, longest: float) -> FloatingPointRange:
-    return FloatingPointRange(from_value=shortest, to_value=longest)
+def check_floats(node: Node, parameters: list[Parameter]) -> SetParametersResult:
+    """Refuse what is no number within the range of a float parameter."""
+    for parameter in parameters:
+        if not node.has_parameter(parameter.name):
+            continue
+        ranges = node.describe_parameter(parameter.name).floating_point_range
+        if not ranges:
+            continue
+        value, (bounds,) = parameter.value, ranges
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not bounds.from_value <= value <= bounds.to_value:
+            reason = (
+                f"{parameter.name}: expected a number in the range {bounds.from_value:g} to "
+                f"{bounds.to_value:g}, got {value!r}"
+            )
+            return SetParametersResult(successful=False, reason=reason)
+    return SetParametersResult(successful=True)
+
+
+def unknown_parameters(node: Node) -> list[str]:
+    """A sentence for each value that was given to the node and that it does not have."""
+    known = list(SegmenterParameters.__dataclass_fields__)
+    sentences = []
+    for name in node._parameter_overrides:  # rclpy has no public way to see them
+        if not node.has_parameter(name) and not name.startswith("qos_overrides."):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; it has {', '.join(known)}"
+            sentences.append(f"there is no parameter {name}{hint}")
+    return sentences
+
+
+def check_early(parameters: SegmenterParameters) -> None:
+    """Find a wrong path or value now, and not seconds later when PyTorch is there.
+
+    Raises ValueError or FileNotFoundError with a sentence.
+    """
+    checkpoint = Path(parameters.checkpoint).expanduser()
+    if parameters.checkpoint and not checkpoint.is_file():
+        raise FileNotFoundError(f"no checkpoint {checkpoint}")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", parameters.device):
+        raise ValueError(
+            f"device: expected auto, cpu, cuda or cuda:<number>, got {parameters.device!r}"
+        )
+    if parameters.reliability not in (AUTO, RELIABLE, BEST_EFFORT):
+        raise ValueError(
+            f"reliability: expected {AUTO}, {RELIABLE} or {BEST_EFFORT}, "
+            f"got {parameters.reliability!r}"
+        )
 
 
 def read_parameters(node: Node) -> SegmenterParameters:
     """What the parameters are now."""
     names = SegmenterParameters.__dataclass_fields__
-    return SegmenterParameters(**{name: node.get_parameter(name).value for name in names})
+    values = {name: node.get_parameter(name).value for name in names}
+    return SegmenterParameters(**values)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from t2g_ros.log import shortened
+
 # Why a received image got no mask.
 MODEL_LOADING = "model_loading"  # it came before the model was ready
 NEWER_FRAME = "newer_frame"  # a newer image came before the model had time for it
@@ -16,7 +18,8 @@ BAD_IMAGE = "bad_image"  # it cannot be read
 INFERENCE_ERROR = "inference_error"  # the model failed on it
 CAUSES = (MODEL_LOADING, NEWER_FRAME, BAD_IMAGE, INFERENCE_ERROR)
 
-LATENCY_WINDOW = 200  # masks
+LATENCY_WINDOW_S = 30.0
+ERROR_MEMORY_S = 60.0  # an error is reported for so long
 RATE_WINDOW_S = 10.0
 
 
@@ -28,22 +31,27 @@ class StatisticsSnapshot:
         received: images that came.
         masks: images that got a mask.
         dropped: for each cause in CAUSES, images that did not.
-        last_error: the last problem with an image or the model; empty if there was none.
+        lost: images that the middleware says were sent and did not come.
+        last_error: the last problem with an image or the model, and how long ago it was; empty if
+            there was none within ERROR_MEMORY_S.
         input_rate_hz, mask_rate_hz: over the last RATE_WINDOW_S seconds.
         latency_p50_ms, latency_p95_ms: from an image's arrival to its mask's publication, over the
-            last LATENCY_WINDOW masks; NaN before the first.
+            last LATENCY_WINDOW_S seconds; NaN without a mask in them.
         silence_s: time since the last image came, or since the start.
+        unanswered_s: time since the first image after the last mask or failure; 0 without one.
     """
 
     received: int
     masks: int
     dropped: dict[str, int]
+    lost: int
     last_error: str
     input_rate_hz: float
     mask_rate_hz: float
     latency_p50_ms: float
     latency_p95_ms: float
     silence_s: float
+    unanswered_s: float
 
 
 class StreamStatistics:
@@ -58,26 +66,36 @@ class StreamStatistics:
         self._received = 0
         self._masks = 0
         self._dropped: Counter[str] = Counter()
-        self._last_error = ""
+        self._lost = 0
+        self._last_error, self._last_error_s = "", now_s
+        self._unanswered_since_s: float | None = None
         self._last_arrival_s = now_s
         self._arrivals_s: deque[float] = deque()
         self._masks_s: deque[float] = deque()
-        self._latencies_s: deque[float] = deque(maxlen=LATENCY_WINDOW)
+        self._latencies_s: deque[tuple[float, float]] = deque()  # when, and how long
 
     def image_received(self, now_s: float) -> None:
         with self._lock:
             self._received += 1
             self._last_arrival_s = now_s
+            if self._unanswered_since_s is None:
+                self._unanswered_since_s = now_s
             _append_recent(self._arrivals_s, now_s)
 
     def mask_published(self, arrival_s: float, now_s: float) -> None:
         """Count a mask; arrival_s is when its image came."""
         with self._lock:
             self._masks += 1
-            self._latencies_s.append(now_s - arrival_s)
+            self._unanswered_since_s = None
+            self._latencies_s.append((now_s, now_s - arrival_s))
             _append_recent(self._masks_s, now_s)
 
-    def image_dropped(self, cause: str, error: str = "") -> int:
+    def images_lost(self, count: int) -> None:
+        """Count images that the middleware lost on their way."""
+        with self._lock:
+            self._lost += count
+
+    def image_dropped(self, cause: str, error: str = "", now_s: float = 0.0) -> int:
         """Count an image without a mask, with its error if it had one; return the cause's count.
 
         Raises:
@@ -87,26 +105,39 @@ class StreamStatistics:
             raise ValueError(f"cause: expected one of {', '.join(CAUSES)}; got {cause!r}")
         with self._lock:
             self._dropped[cause] += 1
-            self._last_error = error or self._last_error
+            if error:
+                self._last_error, self._last_error_s = shortened(error), now_s
+            if cause in (BAD_IMAGE, INFERENCE_ERROR, MODEL_LOADING):
+                self._unanswered_since_s = None
             return self._dropped[cause]
 
     def snapshot(self, now_s: float) -> StatisticsSnapshot:
         """Everything at one moment."""
         with self._lock:
-            latencies_ms = 1000 * np.array(self._latencies_s or [math.nan])
+            while self._latencies_s and self._latencies_s[0][0] < now_s - LATENCY_WINDOW_S:
+                self._latencies_s.popleft()
+            latencies_ms = 1000 * np.array([s for _, s in self._latencies_s] or [math.nan])
             p50, p95 = np.percentile(latencies_ms, [50, 95])
             window_s = min(RATE_WINDOW_S, now_s - self._started_s)
             return StatisticsSnapshot(
                 received=self._received,
                 masks=self._masks,
                 dropped={cause: self._dropped[cause] for cause in CAUSES},
-                last_error=self._last_error,
+                lost=self._lost,
+                last_error=self._recent_error(now_s),
                 input_rate_hz=_rate_hz(self._arrivals_s, now_s, window_s),
                 mask_rate_hz=_rate_hz(self._masks_s, now_s, window_s),
                 latency_p50_ms=float(p50),
                 latency_p95_ms=float(p95),
                 silence_s=now_s - self._last_arrival_s,
+                unanswered_s=now_s - (self._unanswered_since_s or now_s),
             )
+
+    def _recent_error(self, now_s: float) -> str:
+        age_s = now_s - self._last_error_s
+        if not self._last_error or age_s > ERROR_MEMORY_S:
+            return ""
+        return f"{self._last_error} ({age_s:.0f} s ago)"
 
 
 def _append_recent(times_s: deque[float], now_s: float) -> None:

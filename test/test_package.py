@@ -28,6 +28,15 @@ def test_one_version_everywhere():
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_manifest_declares_what_is_used():
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    named = {item.text for item in manifest if item.tag.endswith("depend")}
+    assert named >= {"rclpy", "rcl_interfaces", "sensor_msgs", "diagnostic_msgs", "std_msgs"}
+    assert named >= {"ament_index_python", "launch", "launch_ros", "rviz2", "ament_cmake_pytest"}
+    (weights,) = [item for item in manifest.iter("license") if item.get("file")]
+    assert weights.text in (ROOT / weights.get("file")).read_text().replace(" ", "-")
+
+
 def test_the_core_imports_no_ros():
     program = (
         "import importlib, pathlib, sys, t2g_core\n"
@@ -93,7 +102,7 @@ def test_the_build_has_messages_and_modules_without_the_checkout(tmp_path):
     program = (
         "import t2g_ros, t2g_core.metrics.mask_stability\n"
         "from t2g_ros.msg import TemporalConsistency\n"
-        "import t2g_ros.segmenter_node\n"
+        "import t2g_ros.segmenter\n"
         "print(TemporalConsistency.RESET_GAP, t2g_ros.__path__[0])\n"
     )
     run = subprocess.run(
@@ -164,7 +173,7 @@ def test_a_node_needs_none_of_the_extras(tmp_path):
     pytest.importorskip("rclpy", reason="needs ROS 2: use `make test`")
     load_dinov2_small()  # converting the wheel's file is what its extra is for
     run = without_extras(
-        "import numpy as np, t2g_ros.segmenter_node, t2g_core.streaming.video_segmenter\n"
+        "import numpy as np, t2g_ros.segmenter, t2g_core.streaming.video_segmenter\n"
         "from t2g_core.streaming.streaming_segmenter import StreamingSegmenter\n"
         "segmenter = StreamingSegmenter.from_checkpoint()\n"
         "result, _ = segmenter.step(np.zeros((60, 80, 3), np.uint8), segmenter.start())\n"

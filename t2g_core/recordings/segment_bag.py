@@ -26,7 +26,7 @@ from t2g_core.recordings.result_folder import (
     write_pictures,
     write_report,
 )
-from t2g_core.streaming.continuity import MAX_GAP_S, NS
+from t2g_core.streaming.continuity import MAX_GAP_S, NS, FrameInfo
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.streaming.video_segmenter import VideoSegmenter
 
@@ -53,7 +53,9 @@ class OfflineRun:
         """Yield each frame with its mask."""
         for frame in frames:
             started = time.perf_counter()
-            segmented = self.video.segment(frame.image, frame.stamp_ns, self.max_gap_s)
+            segmented = self.video.segment(
+                frame.image, FrameInfo(frame.stamp_ns, frame.image.shape[:2]), self.max_gap_s
+            )
             self.latencies_ms.append(1e3 * (time.perf_counter() - started))
             self.stamps_ns.append(frame.stamp_ns)
             reset = segmented.reset

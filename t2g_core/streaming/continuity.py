@@ -12,15 +12,17 @@ START = "start"
 STAMP_WENT_BACK = "stamp_went_back"
 GAP = "gap"
 IMAGE_SIZE = "image_size"
+FRAME_ID = "frame_id"
 INFERENCE_ERROR = "inference_error"
 
 
 @dataclass(frozen=True)
 class FrameInfo:
-    """What continuity is judged by: the image's stamp [ns] and its size (height, width)."""
+    """What continuity is judged by: stamp [ns], size (height, width), and whose image it is."""
 
     stamp_ns: int
     size: tuple[int, int]
+    frame_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ def reset_between(previous: FrameInfo, frame: FrameInfo, max_gap_s: float) -> Re
     previous: the last frame that was segmented.
     max_gap_s: the largest step between two stamps within a clip [s].
     """
+    if frame.frame_id != previous.frame_id:
+        return Reset(
+            FRAME_ID,
+            f"frame_id {frame.frame_id[:80]!r} after {previous.frame_id[:80]!r}: "
+            "two cameras on one topic?",
+        )
     step_s = (frame.stamp_ns - previous.stamp_ns) / NS
     if step_s < 0:
         return Reset(STAMP_WENT_BACK, f"the stamp went back by {-step_s:.9g} s")

@@ -16,6 +16,8 @@ from t2g_core.encoders.preprocess import fit_size, normalise, resize
 from t2g_core.model.frozen_tokens import Encoder
 from t2g_core.model.method import Features, Method, State
 
+STRIP_PIXELS = 1_000_000
+
 
 @dataclass(frozen=True)
 class StreamState:
@@ -125,10 +127,32 @@ class StreamingSegmenter:
 
 
 def to_result(probs: torch.Tensor, size: tuple[int, int]) -> SegmentationResult:
-    """Probabilities (1, K, h, w) -> mask and confidence at (width, height)."""
-    full = F.interpolate(probs, size=size[::-1], mode="bilinear", align_corners=False)[0]
-    confidence, mask = full.max(dim=0)
-    return SegmentationResult(
-        mask.to(torch.uint8).cpu().numpy(),
-        (confidence * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy(),
-    )
+    """Probabilities (1, K, h, w) -> mask and confidence at (width, height), bilinear between.
+
+    The full size is made strip by strip: all classes of an 8K image at once are 1.5 GB.
+
+    Raises:
+        FloatingPointError: a probability is NaN or infinite.
+    """
+    if not torch.isfinite(probs).all():
+        raise FloatingPointError("the model's probabilities are not finite")
+    width, height = size
+    wide = F.interpolate(probs, size=(probs.shape[2], width), mode="bilinear")[0]  # (K, h, W)
+    mask = np.empty((height, width), np.uint8)
+    confidence = np.empty((height, width), np.uint8)
+    step = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        rows = slice(top, min(top + step, height))
+        best, ids = rows_between(wide, height, rows).max(dim=0)
+        mask[rows] = ids.to(torch.uint8).cpu().numpy()
+        confidence[rows] = (best * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return SegmentationResult(mask, confidence)
+
+
+def rows_between(maps: torch.Tensor, height: int, rows: slice) -> torch.Tensor:
+    """Some rows of maps (K, h, W) resized bilinearly to `height` rows: (K, len(rows), W)."""
+    places = torch.arange(rows.start, rows.stop, device=maps.device, dtype=torch.float32)
+    places = ((places + 0.5) * maps.shape[1] / height - 0.5).clamp(0, maps.shape[1] - 1)
+    above = places.floor().long()
+    below = (above + 1).clamp(max=maps.shape[1] - 1)
+    return torch.lerp(maps[:, above], maps[:, below], (places - above)[:, None].to(maps.dtype))

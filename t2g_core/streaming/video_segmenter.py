@@ -36,17 +36,16 @@ class VideoSegmenter:
         self._previous: FrameInfo | None = None
         self._reset: Reset | None = reset
 
-    def segment(self, image: np.ndarray, stamp_ns: int, max_gap_s: float) -> SegmentedFrame:
+    def segment(self, image: np.ndarray, frame: FrameInfo, max_gap_s: float) -> SegmentedFrame:
         """Segment the video's next frame, after a reset where it does not continue the last one.
 
-        image (H, W, 3) uint8 RGB; stamp_ns when it was taken [ns]; max_gap_s see `reset_between`.
+        image (H, W, 3) uint8 RGB; max_gap_s see `reset_between`.
         """
-        frame = FrameInfo(stamp_ns, image.shape[:2])
         if self._previous is not None:
             reset = reset_between(self._previous, frame, max_gap_s)
             if reset is not None:
                 self.reset(reset)
         result, self._state = self.segmenter.step(image, self._state)
-        report = self.stability.update(result.mask, stamp_ns)
+        report = self.stability.update(result.mask, frame.stamp_ns)
         reset, self._reset, self._previous = self._reset, None, frame
         return SegmentedFrame(result, report, self._state.fill, reset)

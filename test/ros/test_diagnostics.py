@@ -19,6 +19,8 @@ HEALTH = NodeHealth(
     state_detail="",
     image_topic="/camera",
     no_image_warning_s=5.0,
+    no_mask_error_s=20.0,
+    reliability="reliable",
     checkpoint="shipped",
     device="cpu",
 )
@@ -50,12 +52,48 @@ def test_rates_latencies_and_drops():
     assert statistics.snapshot(now_s=100.0).input_rate_hz == 0.0  # rates are of late
 
 
-def test_the_last_error_is_kept():
+def test_latencies_are_of_the_last_half_minute():
     statistics = StreamStatistics(now_s=0.0)
-    assert statistics.image_dropped(BAD_IMAGE, "too short") == 1
-    assert statistics.image_dropped(BAD_IMAGE, "too long") == 2
+    statistics.mask_published(0.0, 5.0)
+    statistics.mask_published(39.9, 40.0)
+    assert statistics.snapshot(now_s=41.0).latency_p95_ms == pytest.approx(100.0)
+    assert math.isnan(statistics.snapshot(now_s=80.0).latency_p50_ms)
+
+
+def test_images_without_a_mask_are_seen():
+    statistics = StreamStatistics(now_s=0.0)
+    statistics.image_received(1.0)
+    statistics.mask_published(1.0, 1.2)
+    assert statistics.snapshot(9.0).unanswered_s == 0.0
+    for second in (10.0, 11.0, 12.0):  # nothing leaves: inference hangs
+        statistics.image_received(second)
+        statistics.image_dropped(NEWER_FRAME)
+    snapshot = statistics.snapshot(31.0)
+    assert snapshot.unanswered_s == 21.0
+    level, sentence = judge(HEALTH, snapshot, snapshot)
+    assert (level, sentence) == (DiagnosticStatus.ERROR, "images come, but no mask for 21 s")
+    statistics.mask_published(12.0, 32.0)
+    assert statistics.snapshot(33.0).unanswered_s == 0.0
+
+
+def test_lost_images_are_counted_and_said():
+    statistics = StreamStatistics(now_s=0.0)
+    before = statistics.snapshot(0.5)
+    statistics.images_lost(3)
+    now = statistics.snapshot(1.0)
+    assert judge(HEALTH, now, before)[1] == "3 images were lost on their way"
+    assert judge(HEALTH, now, now)[0] == DiagnosticStatus.OK
+
+
+def test_the_last_error_is_kept_for_a_minute_with_its_age_and_no_more_than_its_beginning():
+    statistics = StreamStatistics(now_s=0.0)
+    assert statistics.image_dropped(BAD_IMAGE, "too short", 1.0) == 1
+    assert statistics.image_dropped(BAD_IMAGE, "too long", 2.0) == 2
     statistics.image_dropped(NEWER_FRAME)
-    assert statistics.snapshot(1.0).last_error == "too long"
+    assert statistics.snapshot(5.0).last_error == "too long (3 s ago)"
+    assert statistics.snapshot(63.0).last_error == ""
+    statistics.image_dropped(BAD_IMAGE, "x" * 20_000, 70.0)
+    assert len(statistics.snapshot(70.0).last_error) < 350
     with pytest.raises(ValueError, match="cause: expected one of"):
         statistics.image_dropped("bad luck")
 

@@ -1,0 +1,280 @@
+"""The `segmenter` node: parameters, model, publishers.
+
+Images come in on the executor's thread, which only looks at their headers and keeps the newest;
+the inference thread converts, segments and publishes one at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image
+
+from t2g_core.images.encodings import check_image
+from t2g_core.streaming import continuity
+from t2g_core.streaming.continuity import NS, FrameInfo, Reset
+from t2g_ros.diagnostics import FAILED, LOADING, RUNNING, NodeHealth, diagnostic_status
+from t2g_ros.image_decoder import choose_decoder
+from t2g_ros.image_input import ImageInput
+from t2g_ros.input_watch import why_no_image
+from t2g_ros.log import Log, shortened
+from t2g_ros.model_loading import load_video_segmenter
+from t2g_ros.outputs import Outputs
+from t2g_ros.parameters import (
+    check_early,
+    declare_parameters,
+    read_parameters,
+    unknown_parameters,
+)
+from t2g_ros.stream_statistics import (
+    BAD_IMAGE,
+    INFERENCE_ERROR,
+    MODEL_LOADING,
+    NEWER_FRAME,
+    StreamStatistics,
+)
+from t2g_ros.worker import Worker
+
+DIAGNOSTICS_PERIOD_S = 1.0
+SIGNAL_PERIOD_S = 0.2  # how often a waiting node looks whether it was told to end
+LAST_WORD_S = 0.3  # for the last diagnostics to leave the process
+SILENCE_WARNING_PERIOD_S = 30.0
+STOP_TIMEOUT_S = 1.0  # a load or a frame that takes longer is left behind
+MOST_FAILURES = 5  # in a row; a GPU that has failed once may fail for ever
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image message and when it came, by the monotonic clock [s]."""
+
+    message: Image
+    arrival_s: float
+
+
+class Segmenter(Node):
+    """Subscribes to `image`; publishes masks and what goes with them in its own namespace."""
+
+    def __init__(self) -> None:
+        super().__init__("segmenter")
+        declare_parameters(self)
+        self._log = Log(self.get_logger())
+        self._failures = 0
+        self._state, self._state_detail, self._device = LOADING, "loading the model", ""
+        self._started_s = time.monotonic()
+        self._statistics = StreamStatistics(self._started_s)
+        self._last_snapshot = self._statistics.snapshot(self._started_s)
+        self._outputs = Outputs(self)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._worker: Worker[Frame] = Worker(self._load_model, self._segment, self._give_up)
+        parameters = read_parameters(self)
+        check_early(parameters)
+        for sentence in unknown_parameters(self):
+            self.get_logger().warning(sentence)
+        self._images = ImageInput(
+            self, "image", parameters.reliability, self._on_image, self._count_lost
+        )
+        self.get_logger().info(f"images are awaited on {self._images.topic}")
+        # On a clock of its own: diagnostics go on while simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report_health, clock=steady)
+        self._worker.start()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the inference thread has ended with an error."""
+        return self._state == FAILED
+
+    def stop(self) -> bool:
+        """Let the inference thread finish its frame; whether it has ended in STOP_TIMEOUT_S."""
+        return self._worker.stop(STOP_TIMEOUT_S)
+
+    # On the executor's thread.
+
+    def _on_image(self, message: Image) -> None:
+        arrival_s = time.monotonic()
+        self._statistics.image_received(arrival_s)
+        try:
+            check_image(message)
+        except ValueError as error:
+            self._drop_bad_image(error)
+            return
+        if self._state == LOADING:
+            self._statistics.image_dropped(MODEL_LOADING)
+        elif self._worker.offer(Frame(message, arrival_s)):
+            self._statistics.image_dropped(NEWER_FRAME)
+
+    def _count_lost(self, count: int) -> None:
+        self._statistics.images_lost(count)
+        self._log.warning(
+            "lost",
+            f"{count} images were lost on their way; large ones need a reliable publisher or more "
+            "shared memory on its side (config/fastdds_large_images.xml)",
+        )
+
+    def _report_health(self) -> None:
+        now_s = time.monotonic()
+        self._images.match_publishers()
+        snapshot = self._statistics.snapshot(now_s)
+        parameters = read_parameters(self)
+        topic = self._images.topic
+        if self._state == LOADING:
+            self._state_detail = f"loading the model for {now_s - self._started_s:.0f} s"
+            self._log.info("loading", self._state_detail)
+        elif snapshot.silence_s > parameters.no_image_warning_s:
+            self._log.warning(
+                "silence", why_no_image(self, topic, snapshot.silence_s), SILENCE_WARNING_PERIOD_S
+            )
+        health = NodeHealth(
+            state=self._state,
+            state_detail=self._state_detail,
+            image_topic=topic,
+            no_image_warning_s=parameters.no_image_warning_s,
+            no_mask_error_s=parameters.no_mask_error_s,
+            reliability=self._images.reliability,
+            checkpoint=parameters.checkpoint or "shipped",
+            device=self._device,
+        )
+        name = f"{self.get_fully_qualified_name()}: segmentation"
+        status = diagnostic_status(name, health, snapshot, self._last_snapshot)
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+        self._last_snapshot = snapshot
+
+    def _drop_bad_image(self, error: Exception) -> None:
+        count = self._statistics.image_dropped(BAD_IMAGE, str(error), time.monotonic())
+        self._log.warning(
+            "bad image",
+            f"skipped an image that cannot be read ({count} so far): {shortened(str(error))}",
+        )
+
+    # On the inference thread.
+
+    def _load_model(self) -> None:
+        parameters = read_parameters(self)
+        checkpoint = parameters.checkpoint or "the shipped checkpoint"
+        self.get_logger().info(f"loading {checkpoint} (device: {parameters.device}) ...")
+        self._decode, sentence = choose_decoder()
+        self.get_logger().info(sentence)
+        self._video, self._device = load_video_segmenter(
+            parameters.checkpoint,
+            parameters.device,
+            parameters.encoder_weights,
+            parameters.consistency_window,
+        )
+        segmenter = self._video.segmenter
+        self.get_logger().info(
+            f"ready after {time.monotonic() - self._started_s:.1f} s on {self._device}: "
+            f"{len(segmenter.class_names)} classes, clips of {segmenter.clip_length} frames"
+        )
+        self._state, self._state_detail = RUNNING, ""
+
+    def _segment(self, frame: Frame) -> None:
+        try:
+            image = self._decode(frame.message)
+        except Exception as error:  # cv_bridge has errors of its own
+            self._drop_bad_image(error)
+            return
+        try:
+            self._segment_and_publish(frame, image)
+        except Exception as error:
+            if self.context.ok():  # not so while shutting down, when publishing fails rightly
+                self._drop_failed(error)
+
+    def _segment_and_publish(self, frame: Frame, image) -> None:
+        parameters = read_parameters(self)
+        header = frame.message.header
+        stamp_ns = header.stamp.sec * NS + header.stamp.nanosec
+        info = FrameInfo(stamp_ns, image.shape[:2], header.frame_id)
+        segmented = self._video.segment(image, info, parameters.max_gap_s)
+        if segmented.reset is not None:
+            reset = segmented.reset
+            self._log.info(reset.reason, f"clip buffer emptied: {reset.detail}")
+        segmenter = self._video.segmenter
+        self._outputs.publish(header, image, segmented, segmenter, parameters.overlay_opacity)
+        self._statistics.mask_published(frame.arrival_s, time.monotonic())
+        self._failures = 0
+
+    def _drop_failed(self, error: Exception) -> None:
+        sentence = f"{type(error).__name__}: {error}"
+        count = self._statistics.image_dropped(INFERENCE_ERROR, sentence, time.monotonic())
+        self._video.reset(Reset(continuity.INFERENCE_ERROR, shortened(sentence)))
+        self._log.error(
+            "inference error",
+            f"skipped an image that the model failed on ({count} so far): "
+            f"{''.join(traceback.format_exception(error))}",
+        )
+        self._failures += 1
+        if self._failures >= MOST_FAILURES:
+            raise RuntimeError(
+                f"the model failed on {self._failures} images in a row, the last time with "
+                f"{sentence}; start the node anew"
+            ) from error
+
+    def _give_up(self, error: BaseException) -> None:
+        if not self.context.ok():  # told to end meanwhile
+            return
+        problem = "cannot load the model" if self._state == LOADING else "inference has ended"
+        self._state, self._state_detail = FAILED, f"{problem}: {type(error).__name__}: {error}"
+        self.get_logger().fatal(self._state_detail)
+        self.get_logger().debug("".join(traceback.format_exception(error)))
+        self._report_health()  # the last word on /diagnostics is that it failed
+        time.sleep(LAST_WORD_S)
+        self.context.try_shutdown()  # ends the spinning
+
+
+def main() -> int:
+    """Run the node until it is told to end; 1 if it could not go on."""
+    # rclpy's own handlers end the process at a second signal, and leave it to none at the end.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    log = rclpy.logging.get_logger("segmenter")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: rclpy.try_shutdown())
+    try:
+        node = Segmenter()
+    except Exception as error:  # rclpy's own errors of names and values have many types
+        if not rclpy.ok():  # told to end meanwhile
+            return 0
+        log.fatal(f"cannot start: {error}")
+        rclpy.try_shutdown()
+        return 1
+    spin(node)
+    ended, failed = node.stop(), node.failed
+    if ended:
+        node.destroy_node()
+    rclpy.try_shutdown()
+    if not ended:  # a load or a frame in progress: nothing can be lost by leaving it
+        sys.stdout.flush()
+        os._exit(1 if failed else 0)
+    return 1 if failed else 0
+
+
+def spin(node: Segmenter) -> None:
+    """Serve the node until it is told to end, whatever a single request does.
+
+    rclpy raises some requests' errors out of the executor, for example for a parameter value of a
+    type that it does not know.
+    """
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while rclpy.ok():
+        try:
+            executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
+        except ExternalShutdownException:
+            return
+        except Exception as error:
+            if rclpy.ok():
+                node.get_logger().error(
+                    f"a request failed: {type(error).__name__}: {shortened(str(error))}"
+                )

