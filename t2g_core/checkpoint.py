@@ -13,13 +13,15 @@ from safetensors.torch import save_file
 from t2g_core.build import build_trainable_part
 from t2g_core.config import Config, from_mapping
 from t2g_core.encoders.preprocess import PIXEL_MEAN, PIXEL_STD
-from t2g_core.labels import colour_of
+from t2g_core.labels import IGNORE_INDEX, colour_of
 from t2g_core.model.frozen_tokens import TrainablePart
 from t2g_core.whole_files import replacing
 
 FORMAT = "t2g-checkpoint-1"
 SHIPPED = Path(__file__).parent / "weights" / "time2general_small_camvid.safetensors"
-TEXT_WIDTH = "text_width"
+TOKEN_WIDTH, TEXT_WIDTH = "token_width", "text_width"
+REQUIRED = ("config", "class_names", "palette", TOKEN_WIDTH, TEXT_WIDTH)
+WIDEST = 16_384  # channels of a token or of a text embedding: beyond it a header is broken
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def save_checkpoint(
         "palette": [colour_of(name) for name in class_names],
         "pixel_mean": PIXEL_MEAN,
         "pixel_std": PIXEL_STD,
-        "token_width": model.standardize.mean.shape[1],
+        TOKEN_WIDTH: model.standardize.mean.shape[1],
         TEXT_WIDTH: text.shape[1] if text is not None else 0,
         "note": note,
     }
@@ -72,23 +74,68 @@ def load_checkpoint(path: str | Path | None = None, device: str = "cpu") -> Chec
     try:
         with safe_open(path, framework="pt") as file:
             metadata = {k: json.loads(v) for k, v in (file.metadata() or {}).items()}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            checkpoint = _from_header(metadata)
+            names = list(file.keys())
+            _check_shapes(checkpoint.model, {k: file.get_slice(k).get_shape() for k in names})
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"{path} is no t2g checkpoint: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    broken = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
+    if broken:
+        raise ValueError(f"{path}: weights that are no numbers, the first in {broken[0]}")
+    tensors = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+    checkpoint.model.load_state_dict(tensors, assign=True)
+    checkpoint.model.eval().to(device)
+    return checkpoint
+
+
+def _from_header(metadata: dict) -> Checkpoint:
+    """What the header says, with a model of shapes alone; ValueError where it says too little."""
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT}, got {metadata.get('format')}")
-    return _assemble(path, metadata, tensors, device)
+        raise ValueError(f"expected format {FORMAT}, got {metadata.get('format')}")
+    missing = [key for key in REQUIRED if key not in metadata]
+    if missing:
+        raise ValueError(f"the header lacks {', '.join(missing)}")
+    mapping, names = metadata["config"], metadata["class_names"]
+    if not isinstance(mapping, dict):
+        raise ValueError(f"config: expected a mapping, got {type(mapping).__name__}")
+    config = from_mapping(Config, {k: v for k, v in mapping.items() if k != "train"}, "config")
+    if not (isinstance(names, list) and 0 < len(names) <= IGNORE_INDEX and all_text(names)):
+        raise ValueError(f"class_names: expected 1 to {IGNORE_INDEX} names, got {str(names)[:80]}")
+    palette = metadata["palette"]
+    if not (
+        isinstance(palette, list) and len(palette) == len(names) and all(map(is_colour, palette))
+    ):
+        raise ValueError(f"palette: expected {len(names)} colours of three values from 0 to 255")
+    for key in (TOKEN_WIDTH, TEXT_WIDTH):
+        if not (isinstance(metadata[key], int) and 0 <= metadata[key] <= WIDEST):
+            raise ValueError(f"{key}: expected 0 to {WIDEST}, got {metadata[key]!r}")
+    with torch.device("meta"):
+        text = torch.zeros(len(names), metadata[TEXT_WIDTH])
+        model = build_trainable_part(config, metadata[TOKEN_WIDTH], text)
+    return Checkpoint(model, config, tuple(names), tuple(tuple(colour) for colour in palette))
 
 
-def _assemble(path: Path, metadata: dict, tensors: dict, device: str) -> Checkpoint:
-    architecture = {key: value for key, value in metadata["config"].items() if key != "train"}
-    config = from_mapping(Config, architecture, f"{path}: config")
-    class_names = tuple(metadata["class_names"])
-    text = torch.zeros(len(class_names), metadata[TEXT_WIDTH])
-    model = build_trainable_part(config, metadata["token_width"], text)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: tensors do not fit the config: {error}") from error
-    palette = tuple(tuple(colour) for colour in metadata["palette"])
-    return Checkpoint(model.eval().to(device), config, class_names, palette)
+def _check_shapes(model: TrainablePart, found: dict[str, list[int]]) -> None:
+    """Before anything large is read: the file has the tensors of the config, and no others."""
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"tensors do not fit the config: {name} is {found.get(name, 'missing')}, "
+                f"expected {expected.get(name, 'none')}"
+            )
+
+
+def all_text(names: list) -> bool:
+    return all(isinstance(name, str) for name in names)
+
+
+def is_colour(colour: object) -> bool:
+    return (
+        isinstance(colour, list)
+        and len(colour) == 3
+        and all(isinstance(c, int) and 0 <= c <= 255 for c in colour)
+    )

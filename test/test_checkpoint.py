@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 
@@ -90,4 +91,60 @@ def test_tensors_of_another_shape_are_refused(tmp_path):
     tensors["head.to_class.weight"] = torch.zeros(3, 32)
     save_file(tensors, path, metadata=metadata)
     with pytest.raises(ValueError, match="do not fit the config"):
+        load_checkpoint(path)
+
+
+def rewritten(path, tensors=None, **changes):
+    """The small checkpoint with other entries in its header; None takes one out."""
+    write_small_checkpoint(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    for key, value in changes.items():
+        metadata[key] = json.dumps(value)
+        if value is None:
+            del metadata[key]
+    save_file(load_file(path) | (tensors or {}), path, metadata)
+    return path
+
+
+@pytest.mark.parametrize("key", ["config", "class_names", "palette", "token_width", "text_width"])
+def test_what_the_header_lacks_is_named_with_the_path(tmp_path, key):
+    path = rewritten(tmp_path / "model.safetensors", **{key: None})
+    with pytest.raises(ValueError, match=f"{path}: the header lacks {key}"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"token_width": 10**9}, "token_width: expected 0 to 16384, got 1000000000"),
+        ({"token_width": 200}, "tensors do not fit the config: .* expected"),
+        ({"palette": [[1, 2, 3]]}, "palette: expected 11 colours"),
+        ({"palette": [[1, 2, 300]] * 11}, "palette: expected 11 colours"),
+        ({"class_names": []}, "class_names: expected 1 to 255 names"),
+        ({"class_names": ["a", "b"]}, "palette: expected 2 colours"),
+        ({"config": 3}, "config: expected a mapping, got int"),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused_before_anything_large_is_made(
+    tmp_path, changes, sentence
+):
+    path = rewritten(tmp_path / "model.safetensors", **changes)
+    with pytest.raises(ValueError, match=f"{path}: {sentence}"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("size", [[0, 0], [161, 113], [-16, 16]])
+def test_an_input_size_that_no_frame_can_have_is_refused(tmp_path, size):
+    config = dataclasses.asdict(replace(small_config(), train=None)) | {"input_size": size}
+    path = rewritten(tmp_path / "model.safetensors", config=config)
+    with pytest.raises(ValueError, match=f"{path}: input_size: expected multiples of 16"):
+        load_checkpoint(path)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    name = "head.to_class.weight"
+    tensors = {name: torch.full_like(small_checkpoint().model.state_dict()[name], torch.nan)}
+    path = rewritten(tmp_path / "model.safetensors", tensors)
+    with pytest.raises(ValueError, match=f"{path}: weights that are no numbers.*{name}"):
         load_checkpoint(path)
