@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ament_index_python.packages import (
@@ -13,6 +14,7 @@ from ament_index_python.packages import (
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.conditions import IfCondition
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -90,15 +92,25 @@ def is_profile_set() -> bool:
     return any(name in os.environ for name in FAST_DDS_PROFILES)
 
 
+def end_with_the_node(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    """End the launch with the node, and with an error (exit code 1) if the node had one."""
+    if event.returncode and not context.is_shutdown:
+        raise RuntimeError(f"the segmenter has ended with exit code {event.returncode}")
+    return [Shutdown(reason="the segmenter has ended")]
+
+
 def nodes(context: LaunchContext) -> list[Action]:
     """The nodes for these arguments; an empty argument leaves a parameter to params_file.
 
-    Raises RuntimeError for a params_file or an RViz that is not there, before anything starts.
+    Raises RuntimeError for a topic that is no name, and for a params_file or an RViz that is not
+    there, before anything starts.
     """
 
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
+    if not re.fullmatch(r"~?/?\w+(/\w+)*", argument("image_topic"), re.ASCII):
+        raise RuntimeError(f"image_topic: {argument('image_topic')!r} is no topic's name")
     if not Path(argument("params_file")).is_file():
         raise RuntimeError(f"params_file: no file {argument('params_file')}")
     if argument("rviz") == "true":
@@ -126,7 +138,7 @@ def nodes(context: LaunchContext) -> list[Action]:
         emulate_tty=True,
         respawn=respawn,
         respawn_delay=2.0,
-        on_exit=[] if respawn else [Shutdown(reason="the segmenter has ended")],
+        on_exit=None if respawn else end_with_the_node,
     )
     rviz = Node(
         package="rviz2",

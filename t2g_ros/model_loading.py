@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from t2g_core.device import find_device
+
 if TYPE_CHECKING:
     from t2g_core.streaming.video_segmenter import VideoSegmenter
 
@@ -21,13 +23,10 @@ def load_video_segmenter(
         FileNotFoundError, ValueError, RuntimeError: no such checkpoint, not one, or no such device.
     """
     # PyTorch takes seconds to import: the node is up, and says so, before that.
-    import torch
-
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
     from t2g_core.streaming.video_segmenter import VideoSegmenter
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = find_device(device)
     path = Path(checkpoint).expanduser() if checkpoint else None
     segmenter = StreamingSegmenter.from_checkpoint(path, device, encoder_weights)
     return VideoSegmenter(segmenter, consistency_window), device

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from t2g_core.device import check_device_name
 from t2g_core.metrics.mask_stability import MAX_WINDOW
 from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_ros.image_input import AUTO, BEST_EFFORT, RELIABLE
@@ -189,10 +189,7 @@ def check_early(parameters: SegmenterParameters) -> None:
     checkpoint = Path(parameters.checkpoint).expanduser()
     if parameters.checkpoint and not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint {checkpoint}")
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", parameters.device):
-        raise ValueError(
-            f"device: expected auto, cpu, cuda or cuda:<number>, got {parameters.device!r}"
-        )
+    check_device_name(parameters.device)
     if parameters.reliability not in (AUTO, RELIABLE, BEST_EFFORT):
         raise ValueError(
             f"reliability: expected {AUTO}, {RELIABLE} or {BEST_EFFORT}, "

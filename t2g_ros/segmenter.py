@@ -89,6 +89,7 @@ class Segmenter(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report_health, clock=steady)
         self._worker.start()
+        self.get_logger().debug(f"parameters: {parameters}")
 
     @property
     def failed(self) -> bool:
@@ -237,7 +238,11 @@ class Segmenter(Node):
 def main() -> int:
     """Run the node until it is told to end; 1 if it could not go on."""
     # rclpy's own handlers end the process at a second signal, and leave it to none at the end.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # a remapping or an argument that ROS cannot read
+        print(f"segmenter: cannot start: {error}", file=sys.stderr)
+        return 1
     log = rclpy.logging.get_logger("segmenter")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: rclpy.try_shutdown())

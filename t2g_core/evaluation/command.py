@@ -17,6 +17,7 @@ from t2g_core.data.corrupted_images import check_record
 from t2g_core.data.corruptions import CORRUPTIONS, SEVERITY, load_library
 from t2g_core.data.datasets import NAMES, open_dataset
 from t2g_core.data.video import Video, VideoFrame
+from t2g_core.device import find_device
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_picture
 from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
 from t2g_core.evaluation.modes import MODES
@@ -94,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
     Raises ``FileNotFoundError`` and ``ValueError`` for faulty data, files or options.
     """
     check_early(args)
+    args.device = find_device(args.device)
     dataset = open_dataset(args.data, args.root)
     videos = dataset.load_videos(args.split)
     segmenters = load_segmenters(args.checkpoint or [None], args.device)

@@ -168,6 +168,21 @@ def to_rgb(message: Image) -> np.ndarray:
     return encoding.to_rgb(pixels(message, encoding))
 
 
+def decompress(data: bytes) -> np.ndarray:
+    """The picture in the data of a sensor_msgs/CompressedImage (JPEG, PNG) as (H, W, 3) uint8 RGB.
+
+    16-bit pictures are scaled to 8. Raises ValueError for data that is no whole picture.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    try:
+        picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(buffer) else None
+    except cv2.error as error:
+        raise ValueError(f"data: {len(data)} bytes that are no JPEG or PNG: {error}") from error
+    if picture is None:
+        raise ValueError(f"data: expected a JPEG or PNG, got {len(data)} bytes that are neither")
+    return bgr_to_rgb(picture)
+
+
 def pixels(message: Image, encoding: Encoding) -> np.ndarray:
     """The samples of a checked message, (H, W) or (H, W, channels), without the rows' padding."""
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)

@@ -18,10 +18,12 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from t2g_core.images.encodings import ENCODINGS, check_image, pixels, to_rgb
+from t2g_core.images.encodings import ENCODINGS, check_image, decompress, pixels, to_rgb
 from t2g_core.streaming.continuity import NS
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
+COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
+IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_TYPE)
 
 
 class StampedImage(NamedTuple):
@@ -74,7 +76,7 @@ def image_topics(path: str | Path) -> dict[str, int]:
         return {
             connection.topic: connection.msgcount
             for connection in reader.connections
-            if connection.msgtype == IMAGE_TYPE
+            if connection.msgtype in IMAGE_TYPES
         }
 
 
@@ -101,7 +103,8 @@ def read_images(path: str | Path, topic: str) -> Iterator[StampedImage]:
     """
     for index, (stamp_ns, message) in enumerate(_image_messages(path, topic)):
         try:
-            image = to_rgb(message)
+            compressed = message.__msgtype__ == COMPRESSED_TYPE
+            image = decompress(message.data) if compressed else to_rgb(message)
         except ValueError as error:
             raise ValueError(f"{path}, image {index} on {topic}: {error}") from error
         yield StampedImage(stamp_ns, image)
@@ -110,8 +113,8 @@ def read_images(path: str | Path, topic: str) -> Iterator[StampedImage]:
 def read_masks(path: str | Path, topic: str) -> Iterator[StampedImage]:
     """Yield the mono8 images on ``topic`` as class ids ``(H, W)`` uint8."""
     for stamp_ns, message in _image_messages(path, topic):
-        if message.encoding != "mono8":
-            raise ValueError(f"{topic}: expected mono8 class ids, got {message.encoding}")
+        if message.__msgtype__ == COMPRESSED_TYPE or message.encoding != "mono8":
+            raise ValueError(f"{topic}: expected mono8 class ids, got {message.__msgtype__}")
         check_image(message)
         yield StampedImage(stamp_ns, pixels(message, ENCODINGS["mono8"]))
 

@@ -102,14 +102,18 @@ def by_number(path: Path) -> list[tuple[int, str]]:
 def video_frames(path: Path) -> Iterator[ClipFrame]:
     """Yield the frames of a video file with their times in it.
 
-    Raises ``ValueError`` where the file is no video.
+    Raises ``ValueError`` where the file is no video, and at its end where it is cut.
     """
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise ValueError(f"no video in {path}")
-            for frame in container.decode(container.streams.video[0]):
+            stream, count = container.streams.video[0], 0
+            for frame in container.decode(stream):
+                count += 1
                 yield ClipFrame(round(frame.time * NS), frame.to_ndarray(format="rgb24"), None)
+            if count < stream.frames:
+                raise ValueError(f"{path} is cut: it holds {count} of its {stream.frames} frames")
     except av.error.FFmpegError as error:
         raise ValueError(f"cannot read {path} as a video: {error}") from error
 

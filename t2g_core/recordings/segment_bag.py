@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from t2g_core.device import find_device
 from t2g_core.recordings.bag import pick_image_topic
 from t2g_core.recordings.clip_meter import latency_summary
 from t2g_core.recordings.clip_source import ClipFrame, bag_frames
@@ -85,7 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels-topic", help="mono8 class ids with the images' stamps: adds scores"
     )
     parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
     parser.add_argument("--encoder-weights", metavar="WHERE", help="as the node's parameter")
     parser.add_argument("--frames", type=int, help="only the first N images")
     parser.add_argument(
@@ -97,12 +100,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment the bag of ``args``, write its report and pictures, print the main figures."""
+    if args.frames is not None and args.frames < 1:
+        raise ValueError(f"--frames: expected at least 1, got {args.frames}")
+    device = find_device(args.device)
     topic = pick_image_topic(args.bag, args.topic)
     out = args.out or args.bag.resolve().parent / f"{args.bag.resolve().name}_t2g"
-    out.mkdir(parents=True, exist_ok=True)
-    segmenter = StreamingSegmenter.from_checkpoint(
-        args.checkpoint, args.device, args.encoder_weights
-    )
+    make_folder(out)
+    segmenter = StreamingSegmenter.from_checkpoint(args.checkpoint, device, args.encoder_weights)
     frames = itertools.islice(bag_frames(args.bag, topic, args.labels_topic), args.frames)
     offline = OfflineRun(segmenter, args.max_gap)
     stamps = [f.stamp_ns for f in itertools.islice(bag_frames(args.bag, topic, None), 30)]
@@ -121,6 +125,14 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{headline(report)}\nmasks sha256 {report['masks_sha256']}\n{out / REPORT}")
     return 0
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder for results; ValueError where a file has its name."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"--out: {out} is a file or lies in one; name a folder") from error
 
 
 def offline_report(offline: OfflineRun, scores: dict) -> dict:

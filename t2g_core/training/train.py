@@ -20,6 +20,7 @@ from t2g_core.checkpoint import load_checkpoint, save_checkpoint
 from t2g_core.config import Config, TrainConfig, load_config
 from t2g_core.data.datasets import Dataset, open_dataset
 from t2g_core.data.video import Video
+from t2g_core.device import find_device
 from t2g_core.encoders.class_text import embed_class_names
 from t2g_core.encoders.dinov2 import FrozenEncoder
 from t2g_core.evaluation.evaluate import evaluate
@@ -84,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, or take up a stopped run; 130 where Ctrl-C ended it."""
+    args.device = find_device(args.device)
     return 0 if train(load_config(args.config), args) else 130
 
 

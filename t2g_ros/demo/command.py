@@ -33,6 +33,7 @@ from t2g_core.recordings.result_folder import (
     write_pictures,
     write_report,
 )
+from t2g_core.recordings.segment_bag import make_folder
 from t2g_core.streaming.continuity import MAX_GAP_S, NS
 from t2g_core.street.scene import StreetScene
 from t2g_core.street.weather import WEATHERS
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # ROS and PyTorch are imported where they are used: a missing
 IMAGE_TOPIC, LABELS_TOPIC = "/camera/image_raw", "/camera/labels"
 MAX_WIDTH = 960
 STREET_SEED = 7
+NEW = ".new"  # where a run writes, in its folder, until it has ended well
 # Where Fast DDS looks for its profile: the name of Jazzy's, and that of later versions.
 FAST_DDS_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
@@ -206,22 +208,34 @@ def use_large_shared_memory() -> None:
         os.environ.update(dict.fromkeys(FAST_DDS_PROFILES, str(profile)))
 
 
+def take_over(new: Path, out: Path) -> None:
+    """Put the results of a run that has ended well in the place of the last ones."""
+    for path in new.iterdir():
+        old = out / path.name
+        if old.is_dir():
+            shutil.rmtree(old)
+        path.replace(old)
+    new.rmdir()
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; 1 with a sentence where it cannot."""
     args = parse(argv)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     use_large_shared_memory()
     os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
+    out, args.out = args.out, args.out / NEW
     clip, answers = args.out / "clip_bag", args.out / "answers_bag"
     try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        for old in (clip, answers):
-            shutil.rmtree(old, ignore_errors=True)
+        make_folder(out)
+        shutil.rmtree(args.out, ignore_errors=True)
+        args.out.mkdir()
         stamps, log = run_node(args, clip, answers)
         if not log.received_s:
             raise RuntimeError(f"no mask came back; see {args.out / 'node.log'}")
         say("writing the pictures")
         report = write_results(args, clip, answers, stamps, log)
+        take_over(args.out, out)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -231,5 +245,5 @@ def main(argv: list[str] | None = None) -> int:
     say("done")
     print(headline(report))
     for name in (VIDEO, STRIP, REPORT):
-        print(args.out / name)
+        print(out / name)
     return 0

@@ -7,6 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
 from small_checkpoint import write_vit_s_checkpoint
 
 from t2g_core.cli import main
@@ -231,6 +232,50 @@ def test_gaps_and_sizes_begin_anew_in_the_results(tmp_path, capsys):
     assert report["vc8"]["windows"] == 0 and report["masks_received"] == 12
     frames = list(open_clip(tmp_path / "out" / "segmentation.mp4", 10.0))
     assert len(frames) == 12 and len({frame.image.shape for frame in frames}) == 1
+
+
+def test_compressed_images_are_images(tmp_path):
+    image = np.full((16, 24, 3), (200, 30, 90), np.uint8)
+    store = typestore()
+    header = store.types["std_msgs/msg/Header"](
+        stamp=store.types["builtin_interfaces/msg/Time"](sec=1, nanosec=5), frame_id="c"
+    )
+    kind = "sensor_msgs/msg/CompressedImage"
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/camera", kind, typestore=store)
+        for data in (cv2.imencode(".png", image[..., ::-1])[1], np.zeros(9, np.uint8)):
+            message = store.types[kind](header=header, format="png", data=data)
+            writer.write(connection, START, store.serialize_cdr(message, kind))
+    images = read_images(tmp_path / "bag", "/camera")
+    stamp_ns, pixels = next(images)
+    assert stamp_ns == NS + 5 and np.array_equal(pixels, image)
+    with pytest.raises(ValueError, match="image 1 on /camera: data: expected a JPEG or PNG"):
+        next(images)
+
+
+def test_a_video_that_is_cut_is_not_whole(tmp_path):
+    path = tmp_path / "clip.mp4"
+    rng = np.random.default_rng(0)
+    with Mp4Writer(path, 10.0) as video:
+        for _ in range(40):
+            video.write(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match="is cut: it holds .* of its 40 frames|cannot read"):
+        list(open_clip(path, 10.0))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--device", "gpu"), "device: expected auto, cpu, cuda or cuda:<number>, got 'gpu'"),
+        (("--frames", "-1"), "--frames: expected at least 1, got -1"),
+        (("--out", __file__), "is a file or lies in one; name a folder"),
+    ],
+)
+def test_t2g_bag_says_what_is_wrong(bag, capsys, words, sentence):
+    assert main(["bag", str(bag), "--topic", "/camera", *words]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_clip_rate():

@@ -35,7 +35,15 @@ ARGUMENTS = {
     "use_sim_time",
     "log_level",
     "rviz",
+    "respawn",
 }
+
+
+@pytest.fixture(autouse=True)
+def on_its_own(monkeypatch):
+    """DDS that other tests do not hear."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str((os.getpid() + 50) % 100 + 1))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 
 @pytest.fixture
@@ -51,30 +59,44 @@ def test_every_argument_is_described(source):
     assert all(argument.description for argument in declared)
 
 
-def test_rviz_starts_only_if_asked_for(source):
-    for asked in ("true", "false"):
-        context = LaunchContext()
-        context.launch_configurations["rviz"] = asked
-        description = source.get_launch_description(context)
-        for argument in description.entities[:-1]:
-            argument.visit(context)
-        nodes = description.entities[-1].visit(context)
-        assert all(isinstance(node, Node) for node in nodes)
-        assert nodes[1].condition.evaluate(context) == (asked == "true")
+def actions(source, **values) -> list:
+    """What the launch file starts for these arguments; RuntimeError where it starts nothing."""
+    context = LaunchContext()
+    context.launch_configurations.update(values)
+    description = source.get_launch_description(context)
+    for argument in description.entities[:-1]:
+        argument.visit(context)
+    started = description.entities[-1].visit(context)
+    return [node for node in started if node.condition is None or node.condition.evaluate(context)]
 
 
-def test_the_launched_node_loads_its_model_on_the_topic_asked_for(source, tmp_path, monkeypatch):
-    monkeypatch.setenv("ROS_DOMAIN_ID", str((os.getpid() + 50) % 100 + 1))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    checkpoint = tmp_path / "small.safetensors"
-    write_vit_s_checkpoint(checkpoint)
+def test_one_node_starts_and_rviz_only_if_asked_for_and_there(source):
+    (node,) = actions(source)
+    assert isinstance(node, Node)
+    with pytest.raises(RuntimeError, match="rviz:=true: the package rviz2 is not installed"):
+        actions(source, rviz="true")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"params_file": "/nowhere.yaml"}, "params_file: no file /nowhere.yaml"),
+        ({"image_topic": "a b"}, "image_topic: 'a b' is no topic's name"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_starts(source, values, sentence):
+    with pytest.raises(RuntimeError, match=sentence):
+        actions(source, **values)
+
+
+def launched(source, arguments, on_output=lambda event: []) -> tuple[int, str]:
+    """Run the launch file to its end; its exit code and what was said."""
     words = []
 
     def listen(event):
         words.append(event.text.decode())
-        return [EmitEvent(event=Shutdown())] if "ready after" in words[-1] else []
+        return on_output(event)
 
-    arguments = {"image_topic": "/front", "namespace": "car", "checkpoint": str(checkpoint)}
     service = LaunchService()
     service.include_launch_description(
         LaunchDescription(
@@ -84,7 +106,36 @@ def test_the_launched_node_loads_its_model_on_the_topic_asked_for(source, tmp_pa
             ]
         )
     )
-    assert service.run() == 0
-    text = "".join(words)
-    assert "[car.segmenter]: images are awaited on /front" in text
-    assert f"loading {checkpoint}" in text
+    return service.run(), "".join(words)
+
+
+def test_the_launch_ends_with_the_node_and_with_its_error(source):
+    code, words = launched(source, {"checkpoint": "/nowhere"})
+    assert code == 1 and "cannot start: no checkpoint /nowhere" in words
+
+
+def test_a_node_is_started_again_if_asked_for(source):
+    starts = []
+
+    def twice(event):
+        starts.append("cannot start" in event.text.decode())
+        return [EmitEvent(event=Shutdown())] if sum(starts) == 2 else []
+
+    _, words = launched(source, {"checkpoint": "/nowhere", "respawn": "true"}, twice)
+    assert words.count("cannot start: no checkpoint /nowhere") == 2
+
+
+def test_the_launched_node_loads_its_model_on_the_topic_asked_for(source, tmp_path):
+    checkpoint = tmp_path / "small.safetensors"
+    write_vit_s_checkpoint(checkpoint)
+
+    def until_ready(event):
+        return [EmitEvent(event=Shutdown())] if "ready after" in event.text.decode() else []
+
+    arguments = {"image_topic": "/front", "namespace": "car", "checkpoint": str(checkpoint)}
+    arguments["log_level"] = "debug"
+    code, words = launched(source, arguments, until_ready)
+    assert code == 0
+    assert "[car.segmenter]: images are awaited on /front" in words
+    assert "[DEBUG]" in words  # the level reaches a node in a namespace
+    assert f"loading {checkpoint}" in words

@@ -113,6 +113,7 @@ def test_integers_are_numbers(tmp_path, checkpoint):
 @pytest.mark.parametrize(
     ("remappings", "parameters", "sentence"),
     [
+        (("a:=b c",), {}, "cannot start: failed to initialize rcl: Couldn't parse"),
         ((), {"device": "gpu"}, "device: expected auto, cpu, cuda or cuda:<number>, got 'gpu'"),
         (
             (),
