@@ -26,7 +26,11 @@ EXTRAS = {
         "tensorboard>=2.16,<3",
     ],
     "eval": ["scikit-image>=0.22,<1", "numba>=0.59,<1"],  # the weather of `t2g eval --corruption`
-    "bags": ["rosbags>=0.10,<0.12", "av>=12,<19"],  # `t2g bag`, the demo, video files
+    "bags": [
+        "rosbags>=0.10,<0.12",
+        "mcap>=1.2,<2",
+        "av>=12,<19",
+    ],  # also video files
     "onnx": [
         "onnx>=1.16,<2",
         "onnxruntime-gpu>=1.18,<2; platform_machine == 'x86_64'",

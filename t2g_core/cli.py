@@ -23,7 +23,7 @@ COMMANDS = {
 EXTRAS = {  # of setup.py, by the module that is missing
     **dict.fromkeys(("transformers", "scipy", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("skimage", "numba"), "eval"),
-    **dict.fromkeys(("rosbags", "av"), "bags"),
+    **dict.fromkeys(("rosbags", "mcap", "av"), "bags"),
     **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
 }
 

@@ -160,7 +160,7 @@ def test_rviz_shows_the_topics_that_the_node_has():
 
 
 EXTRAS = ("transformers", "scipy", "matplotlib", "tensorboard", "skimage", "numba", "rosbags")
-EXTRAS += ("av", "onnx", "onnxruntime", "imagecorruptions")
+EXTRAS += ("av", "mcap", "onnx", "onnxruntime", "imagecorruptions")
 
 
 def without_extras(program: str, *hidden: str) -> subprocess.CompletedProcess:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from mcap.exceptions import McapError
+from mcap.stream_reader import StreamReader
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -68,6 +70,20 @@ def open_bag(path: str | Path) -> Iterator[AnyReader]:
         yield reader
     finally:
         reader.close()
+
+
+def check_crcs(path: str | Path) -> None:
+    """Read a bag's MCAP files through and compare their checksums, where they hold any.
+
+    Raises ``ValueError`` for the first that does not fit: bytes have changed since it was recorded.
+    """
+    for file in sorted(Path(path).glob("*.mcap")):
+        with file.open("rb") as stream:
+            try:
+                for _ in StreamReader(stream, validate_crcs=True).records:
+                    pass
+            except (McapError, ValueError, EOFError) as error:
+                raise ValueError(f"{file} is damaged: {error}") from error
 
 
 def image_topics(path: str | Path) -> dict[str, int]:

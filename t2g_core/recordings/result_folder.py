@@ -12,10 +12,11 @@ import numpy as np
 
 from t2g_core.recordings.clip_meter import ClipMeter
 from t2g_core.recordings.clip_source import ClipFrame
-from t2g_core.recordings.pictures import FlickerMap, Mp4Writer, TimelineStrip, panel
+from t2g_core.recordings.pictures import FlickerMap, Mp4Writer, TimelineStrip, panel, resized
 from t2g_core.streaming.continuity import FrameInfo, reset_between
 
 VIDEO, STRIP, REPORT = "segmentation.mp4", "timeline.png", "report.json"
+PICTURE_WIDTH = 960
 
 
 class MaskedFrame(NamedTuple):
@@ -51,11 +52,24 @@ def write_pictures(
                 gap = True
             previous = info
             meter.add(mask, frame.stamp_ns, frame.labels, gap)
-            video.write(panel(frame.image, mask, palette, flicker.update(mask)))
-            strip.add(frame.image, mask, frame.labels)
+            image, mask, labels = shrunk(frame.image, mask, frame.labels)
+            video.write(panel(image, mask, palette, flicker.update(mask)))
+            strip.add(image, mask, labels)
             gap = False
     cv2.imwrite(str(out / STRIP), strip.picture()[..., ::-1])
     return meter.summary()
+
+
+def shrunk(
+    image: np.ndarray, mask: np.ndarray, labels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """A frame no wider than a picture shows it."""
+    height, width = mask.shape
+    if width <= PICTURE_WIDTH:
+        return image, mask, labels
+    size = PICTURE_WIDTH, round(height * PICTURE_WIDTH / width)
+    labels = None if labels is None else resized(labels, size, nearest=True)
+    return resized(image, size), resized(mask, size, nearest=True), labels
 
 
 def write_report(out: Path, report: dict) -> None:

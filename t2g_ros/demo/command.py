@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # ROS and PyTorch are imported where they are used: a missing
     from t2g_ros.demo.replay import ReplayLog
 
 IMAGE_TOPIC, LABELS_TOPIC = "/camera/image_raw", "/camera/labels"
-MAX_WIDTH = 960
+MAX_WIDTH = 1920
 STREET_SEED = 7
 NEW = ".new"  # where a run writes, in its folder, until it has ended well
 # Where Fast DDS looks for its profile: the name of Jazzy's, and that of later versions.

@@ -7,12 +7,15 @@ import json
 import cv2
 import numpy as np
 import pytest
+from mcap.writer import CompressionType
+from mcap.writer import Writer as McapWriter
 from rosbags.rosbag2 import StoragePlugin, Writer
 from small_checkpoint import write_vit_s_checkpoint
 
 from t2g_core.cli import main
 from t2g_core.recordings.bag import (
     BagWriter,
+    check_crcs,
     image_topics,
     pick_image_topic,
     read_images,
@@ -276,6 +279,23 @@ def test_a_video_that_is_cut_is_not_whole(tmp_path):
 def test_t2g_bag_says_what_is_wrong(bag, capsys, words, sentence):
     assert main(["bag", str(bag), "--topic", "/camera", *words]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_changed_bytes_of_a_bag_are_found(tmp_path):
+    """By the checksums that MCAP keeps; rosbags writes none, `ros2 bag record` does."""
+    path = tmp_path / "bag_0.mcap"
+    with path.open("wb") as stream:
+        writer = McapWriter(stream, compression=CompressionType.NONE)
+        writer.start()
+        channel = writer.register_channel("/camera", "cdr", writer.register_schema("x", "", b""))
+        writer.add_message(channel, 1, bytes(5000), 1)
+        writer.finish()
+    check_crcs(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[2000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"bag_0\.mcap is damaged"):
+        check_crcs(tmp_path)
 
 
 def test_clip_rate():
