@@ -74,6 +74,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stream: every mask at once from the frames so far; clip: clips without overlap, as "
         "in the paper; frame: no memory at all (default: %(default)s)",
     )
+    parser.add_argument(
+        "--running-mean",
+        type=float,
+        nargs="+",
+        default=(),
+        metavar="WEIGHT",
+        help="also evaluate every frame-by-frame checkpoint with a running mean over its "
+        "probabilities, a row a weight on the past, for example 0.3 0.5 0.7: what a method with a "
+        "memory has to beat",
+    )
     parser.add_argument("--device", default="cpu", help="default: %(default)s")
     parser.add_argument(
         "--json",
@@ -98,7 +108,9 @@ def run(args: argparse.Namespace) -> int:
     args.device = find_device(args.device)
     dataset = open_dataset(args.data, args.root)
     videos = dataset.load_videos(args.split)
-    segmenters = load_segmenters(args.checkpoint or [None], args.device)
+    paths = args.checkpoint or [None]
+    segmenters = load_segmenters(paths, args.device, shared=bool(args.running_mean))
+    segmenters = with_running_means(segmenters, args.running_mean)
     rows = evaluate_all(segmenters, videos, dataset.class_names, args)
     document = rows[0] if len(rows) == 1 else {"results": rows}
     print(json.dumps(document, indent=2) if args.json else format_tables(rows))
@@ -151,8 +163,13 @@ def evaluate_all(
     return [row for found in rows.values() for row in found]
 
 
-def load_segmenters(paths: Sequence[Path | None], device: str) -> dict[str, StreamingSegmenter]:
-    """The segmenters by name; those of one frozen encoder share its pass over a frame."""
+def load_segmenters(
+    paths: Sequence[Path | None], device: str, shared: bool = False
+) -> dict[str, StreamingSegmenter]:
+    """The segmenters by name; those of one frozen encoder share its pass over a frame.
+
+    shared: also where there is one alone, because running means of it will look at its frames.
+    """
     from t2g_core.build import build_encoder  # torch loads only when it is needed
     from t2g_core.checkpoint import load_checkpoint
     from t2g_core.evaluation.encoder_memo import EncoderMemo
@@ -161,13 +178,28 @@ def load_segmenters(paths: Sequence[Path | None], device: str) -> dict[str, Stre
     checkpoints = {"shipped" if p is None else str(p): load_checkpoint(p, device) for p in paths}
     encoders = {(c.config.encoder, c.config.depth): c.config for c in checkpoints.values()}
     encoders = {key: build_encoder(config, device) for key, config in encoders.items()}
-    if len(checkpoints) > 1:
+    if len(checkpoints) > 1 or shared:
         most = max(c.model.head.clip_length for c in checkpoints.values())
         encoders = {key: EncoderMemo(encoder, most) for key, encoder in encoders.items()}
     return {
         name: StreamingSegmenter(c, encoders[c.config.encoder, c.config.depth], device)
         for name, c in checkpoints.items()
     }
+
+
+def with_running_means(
+    segmenters: dict[str, StreamingSegmenter], weights: Sequence[float]
+) -> dict[str, StreamingSegmenter]:
+    """Each segmenter, followed by its running means where it looks at each frame alone."""
+    found = {}
+    for name, segmenter in segmenters.items():
+        found[name] = segmenter
+        if segmenter.clip_length == 1:
+            for weight in weights:
+                found[f"{name} + mean {weight:g}"] = segmenter.with_running_mean(weight)
+    if weights and len(found) == len(segmenters):
+        raise ValueError("--running-mean: no checkpoint here looks at each frame alone")
+    return found
 
 
 def evaluate_condition(
@@ -214,7 +246,7 @@ def evaluate_condition(
 
 def picture_name(settings: Settings) -> str:
     """Name a contact sheet by checkpoint path and settings: ``runs_a_last_stream_fog.png``."""
-    checkpoint = str(Path(settings.checkpoint).with_suffix(""))
+    checkpoint = re.sub(r"\.(safetensors|st)\b", "", settings.checkpoint)
     name = f"{checkpoint} {settings.mode} {settings.corruption}"
     return re.sub(r"\W+", "_", name).strip("_") + ".png"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from t2g_core.checkpoint import Checkpoint, load_checkpoint
 from t2g_core.encoders.preprocess import fit_size, normalise, resize
 from t2g_core.model.frozen_tokens import Encoder
 from t2g_core.model.method import Features, Method, State
+from t2g_core.model.running_mean import RunningMean
 
 STRIP_PIXELS = 1_000_000
 
@@ -75,6 +77,16 @@ class StreamingSegmenter:
         if encoder_weights:
             config = replace(config, encoder=replace(config.encoder, weights=encoder_weights))
         return cls(checkpoint, build_encoder(config, device), device)
+
+    def with_running_mean(self, weight: float) -> StreamingSegmenter:
+        """The same frame-by-frame segmenter with a running mean over its probabilities.
+
+        Raises:
+            ValueError: a weight outside 0 to 1, or a method that has a memory already.
+        """
+        smoothed = copy.copy(self)
+        smoothed.method = RunningMean(self.method, weight)
+        return smoothed
 
     def start(self) -> StreamState:
         """The state before the first frame."""

@@ -195,6 +195,17 @@ def eval_json(capsys, *words) -> dict:
     return json.loads(capsys.readouterr().out)  # stdout is the object and nothing else
 
 
+def test_running_means_are_rows_of_their_own(root, untrained, capsys):
+    out = untrained.parent / "out"
+    words = ("--root", root, "--checkpoint", untrained, "--running-mean", 0.3, 0.7, "--out", out)
+    rows = eval_json(capsys, *words)["results"]
+    names = [str(untrained), f"{untrained} + mean 0.3", f"{untrained} + mean 0.7"]
+    assert [row["checkpoint"] for row in rows] == names
+    assert len(list(out.glob("*.png"))) == 3  # a picture each, none in another's place
+    assert main(["eval", "--root", str(root), "--running-mean", "0.5"]) == 2
+    assert "no checkpoint here looks at each frame alone" in capsys.readouterr().err
+
+
 def test_the_command_prints_one_flat_object_for_one_checkpoint(root, untrained, capsys):
     by_mode = {
         mode: eval_json(capsys, "--root", root, "--checkpoint", untrained, "--mode", mode)
