@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -137,3 +139,21 @@ def in_bgr_with_padded_rows(message: Image) -> Image:
     padded.height, padded.width = message.height, message.width
     padded.data.frombytes(rows.tobytes())
     return padded
+
+
+@contextmanager
+def running(tmp_path, checkpoint, reliability="RELIABLE", code=0, **parameters):
+    """A node that is ready, and its harness; it has to end with this exit code."""
+    log = tmp_path / "log.txt"
+    process = start_node(log, checkpoint=checkpoint, device="cpu", **parameters)
+    harness = Harness(log, reliability)
+    try:
+        harness.wait_until_ready()
+        yield harness
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20.0) == code, harness.words()
+        assert "Traceback" not in harness.words()
+    finally:
+        process.kill()
+        process.wait()
+        harness.close()

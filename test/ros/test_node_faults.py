@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,7 @@ from safetensors.torch import save_file
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from node_harness import Harness, message_of, picture, start_node
-from rcl_interfaces.msg import Parameter, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from node_harness import Harness, message_of, picture, running, start_node
 from small_checkpoint import write_vit_s_checkpoint
 from std_msgs.msg import String
 
@@ -31,24 +28,6 @@ def checkpoint(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
     write_vit_s_checkpoint(path)
     return path
-
-
-@contextmanager
-def running(tmp_path, checkpoint, reliability="RELIABLE", code=0, **parameters):
-    """A node that is ready, and its harness; it has to end with this exit code."""
-    log = tmp_path / "log.txt"
-    process = start_node(log, checkpoint=checkpoint, device="cpu", **parameters)
-    harness = Harness(log, reliability)
-    try:
-        harness.wait_until_ready()
-        yield harness
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20.0) == code, harness.words()
-        assert "Traceback" not in harness.words()
-    finally:
-        process.kill()
-        process.wait()
-        harness.close()
 
 
 @pytest.mark.parametrize("publisher", ["RELIABLE", "BEST_EFFORT"])
@@ -81,35 +60,6 @@ def test_every_large_image_is_accounted_for(tmp_path, checkpoint, publisher):
             assert harness.values()["images_lost"] != "0" or sums()[0] == 21
 
 
-def test_a_request_that_rclpy_cannot_read_costs_nothing_but_an_answer(tmp_path, checkpoint):
-    with running(tmp_path, checkpoint) as harness:
-        client = harness.node.create_client(SetParameters, "/segmenter/set_parameters")
-        assert client.wait_for_service(10.0)
-        value = ParameterValue(type=77)
-        client.call_async(
-            SetParameters.Request(parameters=[Parameter(name="max_gap_s", value=value)])
-        )
-        harness.wait_for(lambda: "a request failed" in harness.words(), "the log")
-        harness.segment(message_of(picture(0), 5.0))
-
-
-def test_integers_are_numbers(tmp_path, checkpoint):
-    with running(tmp_path, checkpoint, max_gap_s=3) as harness:
-        for value in (
-            ParameterValue(type=2, integer_value=2),
-            ParameterValue(type=3, double_value=2.5),
-        ):
-            request = SetParameters.Request(parameters=[Parameter(name="max_gap_s", value=value)])
-            assert harness.call(SetParameters, "set_parameters", request).results[0].successful
-        for value in (
-            ParameterValue(type=2, integer_value=0),
-            ParameterValue(type=4, string_value="2"),
-        ):
-            request = SetParameters.Request(parameters=[Parameter(name="max_gap_s", value=value)])
-            (result,) = harness.call(SetParameters, "set_parameters", request).results
-            assert not result.successful and "range 0.01 to 3600" in result.reason
-
-
 @pytest.mark.parametrize(
     ("remappings", "parameters", "sentence"),
     [
@@ -134,13 +84,8 @@ def test_what_is_wrong_from_the_start_is_said_before_pytorch_loads(
     assert "loading" not in log.read_text()
 
 
-def test_a_misspelt_parameter_is_named(tmp_path, checkpoint):
-    with running(tmp_path, checkpoint, mx_gap_s=1.0) as harness:
-        assert "there is no parameter mx_gap_s; did you mean max_gap_s?" in harness.words()
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("after_s", [0.15, 0.4, 0.8, 1.5, 2.5, 4.0])
+@pytest.mark.parametrize("after_s", [0.15, 0.6, 1.5, 3.0])
 def test_a_signal_at_any_moment_ends_it_well(tmp_path, checkpoint, number, after_s):
     log = tmp_path / "log.txt"
     process = start_node(log, checkpoint=checkpoint)
@@ -153,23 +98,6 @@ def test_a_signal_at_any_moment_ends_it_well(tmp_path, checkpoint, number, after
     words = log.read_text()
     assert code == 0 and "Traceback" not in words and "invalid" not in words, words
     assert time.monotonic() - begun < 4.0  # 2 s on an idle machine
-
-
-def test_two_cameras_on_one_topic_and_negative_stamps(tmp_path, checkpoint):
-    with running(tmp_path, checkpoint) as harness:
-        first, second = message_of(picture(0), 5.0), message_of(picture(1), 5.1)
-        second.header.frame_id = "rear_camera"
-        harness.segment(first)
-        harness.segment(second)
-        assert harness.consistency[0].reset_reason == TemporalConsistency.RESET_FRAME_ID
-        assert "'rear_camera' after 'front_camera_optical'" in harness.consistency[0].reset_detail
-        assert "two cameras on one topic?" in harness.words() and "first frame" in harness.words()
-        second.header.stamp.sec, second.header.stamp.nanosec = -3, 100
-        harness.segment(second)
-        assert harness.consistency[0].reset_reason == TemporalConsistency.RESET_STAMP_WENT_BACK
-        second.header.stamp.nanosec = 99  # a nanosecond back, which a float of seconds cannot tell
-        harness.segment(second)
-        assert harness.consistency[0].reset_reason == TemporalConsistency.RESET_STAMP_WENT_BACK
 
 
 def test_another_type_on_the_topic_is_named(tmp_path, checkpoint):
