@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from pathlib import Path
 
@@ -18,10 +17,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from node_harness import (
     HEIGHT,
     WIDTH,
-    Harness,
     in_bgr_with_padded_rows,
     message_of,
     picture,
+    running,
     start_node,
 )
 from rcl_interfaces.msg import Parameter, ParameterValue
@@ -47,28 +46,10 @@ def checkpoint(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def harness(checkpoint, tmp_path_factory):
     """A running node with its model loaded; ends it as Ctrl-C does, which has to succeed."""
-    log = tmp_path_factory.mktemp("node") / "log.txt"
-    process = start_node(log, checkpoint=checkpoint, device="cpu", no_image_warning_s=1.0)
-    harness = Harness(log)
-    try:
-        harness.wait_for(lambda: "ready after" in log.read_text(), "the model", timeout_s=90.0)
-        harness.wait_for(
-            lambda: (
-                harness.images.get_subscription_count()
-                and harness.node.count_publishers("/segmenter/overlay")
-            ),
-            "discovery",
-        )
-        harness.wait_for(lambda: "no image on" in log.read_text(), "the warning of silence")
+    folder = tmp_path_factory.mktemp("node")
+    with running(folder, checkpoint, no_image_warning_s=1.0) as harness:
+        harness.wait_for(lambda: "no image on" in harness.words(), "the warning of silence")
         yield harness
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20.0) == 0, harness.words()
-    finally:
-        process.kill()
-        process.wait()
-        harness.executor.shutdown()
-        harness.node.destroy_node()
-        harness.context.try_shutdown()
 
 
 def broken_messages() -> list[Image]:
