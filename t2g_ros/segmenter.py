@@ -88,6 +88,7 @@ class Segmenter(Node):
         # On a clock of its own: diagnostics go on while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report_health, clock=steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._images.match_publishers, clock=steady)
         self._worker.start()
         self.get_logger().debug(f"parameters: {parameters}")
 
@@ -112,7 +113,9 @@ class Segmenter(Node):
             return
         if self._state == LOADING:
             self._statistics.image_dropped(MODEL_LOADING)
-        elif self._worker.offer(Frame(message, arrival_s)):
+            return
+        self._statistics.image_offered(arrival_s)
+        if self._worker.offer(Frame(message, arrival_s)):
             self._statistics.image_dropped(NEWER_FRAME)
 
     def _count_lost(self, count: int) -> None:
@@ -125,7 +128,6 @@ class Segmenter(Node):
 
     def _report_health(self) -> None:
         now_s = time.monotonic()
-        self._images.match_publishers()
         snapshot = self._statistics.snapshot(now_s)
         parameters = read_parameters(self)
         topic = self._images.topic
@@ -185,6 +187,7 @@ class Segmenter(Node):
         try:
             image = self._decode(frame.message)
         except Exception as error:  # cv_bridge has errors of its own
+            self._statistics.image_answered()
             self._drop_bad_image(error)
             return
         try:
@@ -209,6 +212,7 @@ class Segmenter(Node):
 
     def _drop_failed(self, error: Exception) -> None:
         sentence = f"{type(error).__name__}: {error}"
+        self._statistics.image_answered()
         count = self._statistics.image_dropped(INFERENCE_ERROR, sentence, time.monotonic())
         self._video.reset(Reset(continuity.INFERENCE_ERROR, shortened(sentence)))
         self._log.error(

@@ -38,7 +38,7 @@ class StatisticsSnapshot:
         latency_p50_ms, latency_p95_ms: from an image's arrival to its mask's publication, over the
             last LATENCY_WINDOW_S seconds; NaN without a mask in them.
         silence_s: time since the last image came, or since the start.
-        unanswered_s: time since the first image after the last mask or failure; 0 without one.
+        unanswered_s: time since inference was offered an image and has answered none; else 0.
     """
 
     received: int
@@ -78,8 +78,6 @@ class StreamStatistics:
         with self._lock:
             self._received += 1
             self._last_arrival_s = now_s
-            if self._unanswered_since_s is None:
-                self._unanswered_since_s = now_s
             _append_recent(self._arrivals_s, now_s)
 
     def mask_published(self, arrival_s: float, now_s: float) -> None:
@@ -89,6 +87,17 @@ class StreamStatistics:
             self._unanswered_since_s = None
             self._latencies_s.append((now_s, now_s - arrival_s))
             _append_recent(self._masks_s, now_s)
+
+    def image_offered(self, now_s: float) -> None:
+        """Note that inference has an image to work on: from now on an answer is due."""
+        with self._lock:
+            if self._unanswered_since_s is None:
+                self._unanswered_since_s = now_s
+
+    def image_answered(self) -> None:
+        """Note that inference has done with an image, though without a mask."""
+        with self._lock:
+            self._unanswered_since_s = None
 
     def images_lost(self, count: int) -> None:
         """Count images that the middleware lost on their way."""
@@ -107,8 +116,6 @@ class StreamStatistics:
             self._dropped[cause] += 1
             if error:
                 self._last_error, self._last_error_s = shortened(error), now_s
-            if cause in (BAD_IMAGE, INFERENCE_ERROR, MODEL_LOADING):
-                self._unanswered_since_s = None
             return self._dropped[cause]
 
     def snapshot(self, now_s: float) -> StatisticsSnapshot:
@@ -130,8 +137,12 @@ class StreamStatistics:
                 latency_p50_ms=float(p50),
                 latency_p95_ms=float(p95),
                 silence_s=now_s - self._last_arrival_s,
-                unanswered_s=now_s - (self._unanswered_since_s or now_s),
+                unanswered_s=self._unanswered_s(now_s),
             )
+
+    def _unanswered_s(self, now_s: float) -> float:
+        since_s = self._unanswered_since_s
+        return 0.0 if since_s is None else now_s - since_s
 
     def _recent_error(self, now_s: float) -> str:
         age_s = now_s - self._last_error_s

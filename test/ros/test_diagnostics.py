@@ -63,17 +63,23 @@ def test_latencies_are_of_the_last_half_minute():
 def test_images_without_a_mask_are_seen():
     statistics = StreamStatistics(now_s=0.0)
     statistics.image_received(1.0)
+    statistics.image_offered(1.0)
     statistics.mask_published(1.0, 1.2)
     assert statistics.snapshot(9.0).unanswered_s == 0.0
     for second in (10.0, 11.0, 12.0):  # nothing leaves: inference hangs
         statistics.image_received(second)
+        statistics.image_offered(second)
         statistics.image_dropped(NEWER_FRAME)
+    statistics.image_dropped(BAD_IMAGE, "too short", 30.0)  # says nothing about inference
     snapshot = statistics.snapshot(31.0)
     assert snapshot.unanswered_s == 21.0
     level, sentence = judge(HEALTH, snapshot, snapshot)
     assert (level, sentence) == (DiagnosticStatus.ERROR, "images come, but no mask for 21 s")
     statistics.mask_published(12.0, 32.0)
     assert statistics.snapshot(33.0).unanswered_s == 0.0
+    statistics.image_offered(40.0)
+    statistics.image_answered()  # it failed on it: an answer too
+    assert statistics.snapshot(70.0).unanswered_s == 0.0
 
 
 def test_lost_images_are_counted_and_said():

@@ -97,7 +97,7 @@ def test_a_signal_at_any_moment_ends_it_well(tmp_path, checkpoint, number, after
     code = process.wait(timeout=20.0)
     words = log.read_text()
     assert code == 0 and "Traceback" not in words and "invalid" not in words, words
-    assert time.monotonic() - begun < 4.0  # 2 s on an idle machine
+    assert time.monotonic() - begun < 2.0
 
 
 def test_another_type_on_the_topic_is_named(tmp_path, checkpoint):
