@@ -21,16 +21,35 @@ PRECISIONS = ("bf16", "fp32")
 
 
 @dataclass(frozen=True)
+class StageConfig:
+    """A stretch of a training with a schedule of its own.
+
+    learning_rate: decays polynomially (power 0.9) to zero over the stage's iterations;
+        frame_path_rate: share of it for the parts that see one frame alone (frame-by-frame heads
+        have no others).
+    clip_frames: most frames of a clip; their number is drawn anew each iteration, long ones more
+        often, so that a filling buffer is a seen case. 1: frames alone.
+    frames_per_step: an iteration takes as many clips as fit into it, at least one.
+    plain_share: share of the clips of undistorted frames (whole frames, encoded once, of which an
+        iteration cuts a window); the others are distorted crops.
+    frame_path_only: leave out the parts that frames meet in; the pixel classifier learns alone.
+    """
+
+    iterations: int
+    learning_rate: float
+    clip_frames: int
+    frames_per_step: int
+    plain_share: float
+    frame_path_rate: float = 1.0
+    frame_path_only: bool = False
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Training on one labelled source domain.
 
-    dataset, split: which frames. cycles: iterations of each cycle of the learning rate (SGDR); one
-        number is a single decay.
-    clip_frames: most frames of a clip; their number is drawn anew each iteration, so that a
-        filling buffer is a seen case; an iteration takes as many clips as fit into
-        frames_per_step, at least one.
-    plain_share: share of the iterations on undistorted frames (whole frames, encoded once, of
-        which an iteration cuts a window); the others see distorted crops.
+    dataset, split: which frames. stages: run one after the other.
+    clip_frames: frames of a distorted clip as it is drawn; a stage takes windows of it.
     crop_size: width, height of what an iteration sees. crop_share: smallest and largest side
         of a distorted crop, as a share of the largest box of that shape in the frame;
         max_class_share: crops that one class fills beyond it are drawn again.
@@ -38,8 +57,7 @@ class TrainConfig:
         slow virtual camera move, which stands for the dense limit of a sparse source.
     cached_clips: clips drawn and encoded before they repeat (frozen features are what a CPU can
         keep); 0: every iteration draws a new one.
-    learning_rate decays polynomially (power 0.9) to zero after warmup iterations, in each cycle
-        anew and from half of the cycle before.
+    warmup: iterations of each stage over which the learning rate rises.
     precision: `bf16` (autocast) or `fp32`. accumulate: micro-batches of an iteration, whose
         gradients are averaged; several processes share them.
     *_weight: weights of the losses; class_balance: exponent b of the class weights f^-b.
@@ -48,16 +66,13 @@ class TrainConfig:
     dataset: str
     split: str
     seed: int
-    cycles: tuple[int, ...]
+    stages: tuple[StageConfig, ...]
     clip_frames: int
-    frames_per_step: int
-    plain_share: float
     crop_size: tuple[int, int]
     crop_share: tuple[float, float]
     max_class_share: float
     strides: tuple[int, ...]
     cached_clips: int
-    learning_rate: float
     warmup: int
     weight_decay: float
     clip_gradient: float
@@ -73,6 +88,12 @@ class TrainConfig:
     accumulate: int = 1
 
     def __post_init__(self):
+        longest = max((stage.clip_frames for stage in self.stages), default=0)
+        if not 0 < longest <= self.clip_frames:
+            raise ValueError(
+                f"train.stages: expected at least one, with clip_frames of 1 to "
+                f"{self.clip_frames}, train.clip_frames, got {longest}"
+            )
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"train.precision: expected one of {PRECISIONS}, got {self.precision!r}"
@@ -85,7 +106,15 @@ class TrainConfig:
     @property
     def iterations(self) -> int:
         """Length of the run."""
-        return sum(self.cycles)
+        return sum(stage.iterations for stage in self.stages)
+
+    def stage_of(self, iteration: int) -> tuple[StageConfig, int]:
+        """The stage of an iteration below `iterations`, and the iteration's number within it."""
+        for stage in self.stages:
+            if iteration < stage.iterations:
+                return stage, iteration
+            iteration -= stage.iterations
+        raise IndexError(f"the training has {self.iterations} iterations")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 
 from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.checkpoint import Checkpoint, save_checkpoint
-from t2g_core.config import Config, TrainConfig
+from t2g_core.config import Config, StageConfig, TrainConfig
 from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.dinov2 import EncoderConfig
@@ -28,20 +28,32 @@ HEAD = Time2GeneralConfig(
     clip_length=3,
     window=3,
     write_back="over_queries",
+    text_bias="per_class",
+    pixel_classifier=True,
+)
+STAGES = (
+    StageConfig(2, 1e-3, clip_frames=1, frames_per_step=2, plain_share=0.5, frame_path_only=True),
+    StageConfig(2, 1e-3, clip_frames=3, frames_per_step=3, plain_share=0.5, frame_path_rate=0.5),
 )
 TRAIN = TrainConfig(
-    dataset="camvid", split="train", seed=0, cycles=(4,), clip_frames=3, frames_per_step=2,
-    plain_share=0.5, crop_size=(96, 64), crop_share=(0.5, 0.9), max_class_share=1.0,
-    strides=(0, 1), cached_clips=3, learning_rate=1e-3, warmup=1, weight_decay=0.05,
-    clip_gradient=1.0, ema_decay=0.9, points=64, set_weight=0.3, pixel_weight=1.0,
-    class_balance=0.3, mtc_weight=1.0, mtc_trim=0.2, precision="fp32", accumulate=1,
+    dataset="camvid", split="train", seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),
+    crop_share=(0.5, 0.9), max_class_share=1.0, strides=(0, 1), cached_clips=3, warmup=1,
+    weight_decay=0.05, clip_gradient=1.0, ema_decay=0.9, points=64, set_weight=0.3,
+    pixel_weight=1.0, class_balance=0.3, mtc_weight=1.0, mtc_trim=0.2, precision="fp32",
+    accumulate=1,
 )  # fmt: skip
 
 VARIANTS = {  # of Time2General
     "deformable": {"attention": "deformable"},
-    "no_neighbourhood": {"window": 0},
+    "no_pixel_memory": {"window": 0},
+    "queries_alone": {"pixel_classifier": False, "text_bias": "mean"},
     "no_memory": {"window": 0, "clip_length": 1},
 }
+
+
+def stages(iterations: int, **changes) -> tuple[StageConfig, ...]:
+    """One stage of clips of the whole model."""
+    return (replace(STAGES[-1], iterations=iterations, **changes),)
 
 
 def small_config(head: str = "time2general") -> Config:

@@ -26,9 +26,7 @@ def test_all_models_are_trained_alike():
     for field in ("encoder", "input_size"):
         assert len({getattr(c, field) for c in configs}) == 1
     for field in (
-        "cycles",
-        "frames_per_step",
-        "plain_share",
+        "stages",
         "clip_frames",
         "crop_size",
         "strides",
@@ -36,8 +34,8 @@ def test_all_models_are_trained_alike():
         "crop_share",
         "max_class_share",
         "cached_clips",
+        "class_balance",
         "precision",
-        "cycles",
     ):
         assert len({getattr(c.train, field) for c in configs}) == 1
 
@@ -60,6 +58,9 @@ def changed(tmp_path, change) -> Path:
         (lambda m: m.update(frame_head={"kind": "conv"}), "exactly one"),
         (lambda m: m["time2general"].update(clip_length=3), "clip_length 3: expected 1"),
         (lambda m: m["time2general"].update(clip_length=4), "time2general.clip_length 4"),
+        (lambda m: m["train"].update(stages=[]), "train.stages: expected at least one"),
+        (lambda m: m["train"].update(clip_frames=5), "clip_frames of 1 to 5, .* got 6"),
+        (lambda m: m["train"]["stages"][1].pop("iterations"), r"stages\[1\]: missing keys"),
         (lambda m: m["train"].update(precision="fp16"), "train.precision: expected one of .*fp16"),
         (lambda m: m["train"].update(dataset="kitti"), "train.dataset: expected one of .*'kitti'"),
         (lambda m: m.update(input_size=[768, 570]), "input_size: expected multiples of 16"),

@@ -55,12 +55,20 @@ class FrameHead(nn.Module):
         maps = torch.cat(tokens, dim=-1).transpose(1, 2).unflatten(2, grid)
         return self.head(maps), None
 
+    def temporal_parts(self) -> list[nn.Module]:
+        """None: every part sees one frame."""
+        return []
+
     def step(self, maps: torch.Tensor, memory: list[None]) -> torch.Tensor:
         """Class probabilities of the newest frame at stride 4, (B, K, H/4, W/4)."""
         del memory
         stride = 4 if self.config.kind == "linear" else 2
         logits = F.interpolate(maps, scale_factor=stride, mode="bilinear")
         return logits.softmax(dim=1)
+
+    def classify_frames(self, tokens: list[torch.Tensor], images: torch.Tensor) -> Prediction:
+        """Of B frames, each alone."""
+        return Prediction(self.step(self.encode_frames(tokens, images)[0], []))
 
     def forward(self, frames: list[tuple[torch.Tensor, None]]) -> list[Prediction]:
         """A clip -> one Prediction a frame, without queries."""

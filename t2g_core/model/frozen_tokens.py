@@ -34,11 +34,16 @@ class TrainablePart(nn.Module):
         """The frames' own maps and what each leaves to the masks of others."""
         return self.head.encode_frames(self.standardize(frames.tokens), frames.images)
 
-    def forward(self, frames: FrozenTokens, length: int) -> list[Prediction]:
+    def forward(
+        self, frames: FrozenTokens, length: int, frame_path_only: bool = False
+    ) -> list[Prediction]:
         """B*length frames, clip by clip, oldest first -> one Prediction a time, each for B clips.
 
-        A head without a memory (clip_length 1) takes every frame as a clip of its own.
+        A head without a memory (clip_length 1) takes every frame as a clip of its own, and so does
+        the frame path alone.
         """
+        if frame_path_only:
+            return [self.head.classify_frames(self.standardize(frames.tokens), frames.images)]
         clip = unflatten_frames(self.encode_frames(frames), min(length, self.head.clip_length))
         return self.head(clip)
 

@@ -13,6 +13,11 @@ class StabilityQueries(nn.Module):
     can compute them once and keep them.
 
     text_width: E of the text embeddings; 0: no text, the queries are not biased.
+    text_bias: what text adds to the queries.
+        `mean`: the mean of the projected class embeddings to every query that reads tokens, times a
+            gate that starts at zero, as in the paper.
+        `per_class`: to each of the first K queries the projection of its own class, times a gate
+            that starts at one, for the decoder too: class queries that begin from their names.
     write_back: what carries the query summaries back to the tokens.
         `over_queries`: softmax of the same logits over the Q queries, so every token receives a
             convex mixture of summaries whatever the image size (departure from Eq. 1, whose
@@ -33,14 +38,17 @@ class StabilityQueries(nn.Module):
         text_width: int,
         write_back: str,
         depth_projections: str | None = None,
+        text_bias: str = "mean",
     ):
         super().__init__()
-        _check(write_back, depth_projections)
+        _check(write_back, depth_projections, text_bias)
+        self.text_bias = text_bias
         self.queries = nn.Parameter(torch.randn(num_queries, dim))
         self.has_text = text_width > 0 and write_back != "none"
         if self.has_text:
             self.text_projection = nn.Linear(text_width, dim)
-            self.text_gate = nn.Parameter(torch.zeros(()))  # alpha_txt
+            gate = torch.zeros(()) if text_bias == "mean" else torch.ones(())
+            self.text_gate = nn.Parameter(gate)  # alpha_txt
         self.layers = nn.ModuleList()
         for _ in range(num_layers):
             if write_back == "none":
@@ -49,13 +57,26 @@ class StabilityQueries(nn.Module):
                 self.layers.append(QueryModulation(dim, token_width, write_back, depth_projections))
 
     def biased(self, text: torch.Tensor) -> torch.Tensor:
-        """S + alpha_txt * e, with e the mean of the projected class embeddings; S without text.
+        """The queries that read tokens; S without text.
 
-        text (K, E): frozen embeddings of the class names. Returns (Q, d).
+        `mean`: S + alpha_txt * e, with e the mean of the projected class embeddings. `per_class`:
+        the same for the first K queries, with e the projection of the query's own class.
+        text (K, E): frozen embeddings of the class names, K <= Q. Returns (Q, d).
         """
         if not self.has_text:
             return self.queries
-        return self.queries + self.text_gate * self.text_projection(text).mean(dim=0)
+        if self.text_bias == "mean":
+            return self.queries + self.text_gate * self.text_projection(text).mean(dim=0)
+        unit = nn.functional.layer_norm(text, text.shape[1:])  # entries of size one, as S has
+        classes = self.text_gate * self.text_projection(unit)
+        rest = len(self.queries) - len(text)
+        if rest < 0:
+            raise ValueError(f"{len(self.queries)} queries are fewer than {len(text)} classes")
+        return self.queries + nn.functional.pad(classes, (0, 0, 0, rest))
+
+    def for_decoder(self, text: torch.Tensor) -> torch.Tensor:
+        """S of the decoder's first stage, (Q, d)."""
+        return self.biased(text) if self.text_bias == "per_class" else self.queries
 
     def forward(self, tokens: list[torch.Tensor], text: torch.Tensor) -> list[torch.Tensor]:
         """One U (B, N, d) a layer.
@@ -131,7 +152,9 @@ class PlainProjection(nn.Module):
         return self.norm(self.project(tokens))
 
 
-def _check(write_back: str, depth_projections: str | None) -> None:
+def _check(write_back: str, depth_projections: str | None, text_bias: str) -> None:
+    if text_bias not in ("mean", "per_class"):
+        raise ValueError(f"text_bias: expected mean or per_class, got {text_bias!r}")
     if write_back not in ("over_queries", "literal", "none"):
         raise ValueError(f"write_back: expected over_queries, literal or none, got {write_back!r}")
     if depth_projections not in (None, "separate", "shared"):

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from t2g_core.model.memory_decoder import SpatioTemporalMemoryDecoder
-from t2g_core.model.pixel_fusion import PixelFusion, Windows
+from t2g_core.model.motion_aware_mean import Appearance, MotionAwareMean
+from t2g_core.model.pixel_fusion import PixelFusion
 from t2g_core.model.stability_queries import StabilityQueries
 
 
@@ -18,15 +19,18 @@ from t2g_core.model.stability_queries import StabilityQueries
 class Time2GeneralConfig:
     """Size of the trainable part.
 
-    num_queries, dim: Q and d of the paper; pixel_dim: width p of the maps at stride 4, twice that
-        at stride 8.
+    num_queries, dim: Q and d of the paper; pixel_dim: width p of the pixel embeddings at stride 4.
     num_blocks, ffn_dim, heads: the decoder's N_dec blocks.
     clip_length: T, the frames a mask is decoded from; 1: a frame decoder without a memory.
-    window: side, in tokens, of the neighbourhood a token reads in every frame; odd, or 0: none,
-        frames meet in the queries alone, as in the paper.
+    window: side, in cells of stride 8, of the neighbourhood in which the pixels' memory looks for
+        a place in the frame before (MotionAwareMean); odd, or 0: no such memory, frames meet in
+        the queries alone, as in the paper.
     write_back: `over_queries`, `literal` or `none`, see StabilityQueries.
     attention: `dense` over strides 16 and 32, or `deformable` over strides 8, 16 and 32.
     depth_projections: `separate` or `shared`, see StabilityQueries; only read with a depth encoder.
+    text_bias: `mean` or `per_class`, see StabilityQueries; only read with text.
+    pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
+        logarithm of Eq. 6's scores.
     """
 
     num_queries: int
@@ -40,20 +44,23 @@ class Time2GeneralConfig:
     write_back: str
     attention: str = "dense"
     depth_projections: str = "separate"
+    text_bias: str = "mean"
+    pixel_classifier: bool = False
 
 
 class FrameMaps(NamedTuple):
-    """What decoding a frame's own mask needs: fused tokens (B, N, d) and the image."""
+    """What the masks of a frame are decoded from; it depends on that frame alone."""
 
-    tokens: torch.Tensor
-    images: torch.Tensor  # (B, 3, H, W), normalised
+    pixels: torch.Tensor  # (B, p, H/4, W/4)
+    logits: torch.Tensor | None  # (B, K, H/4, W/4) of the pixel classifier, if there is one
+    appearance: Appearance | None  # for the pixels' memory, if there is one
 
 
 class FrameMemory(NamedTuple):
     """What a frame leaves for the masks of other frames; independent of time and of them."""
 
     queries: torch.Tensor  # read by the Stability Queries: (B, blocks, M, 2d) or (B, 1, M, d)
-    pixels: torch.Tensor | None  # (B, N, 4p), read by the pixels' neighbourhoods, if they are
+    maps: FrameMaps | None  # read by the pixels' memory, if there is one
 
 
 class Prediction(NamedTuple):
@@ -96,6 +103,7 @@ class Time2General(nn.Module):
             text.shape[1],
             c.write_back,
             c.depth_projections if has_depth else None,
+            c.text_bias,
         )
         self.decoder = SpatioTemporalMemoryDecoder(
             c.dim,
@@ -106,9 +114,13 @@ class Time2General(nn.Module):
             num_scales=2 if c.attention == "dense" else 3,
             attention=c.attention,
         )
-        self.fusion = PixelFusion(c.dim, num_layers, c.pixel_dim, c.clip_length, c.window)
+        self.fusion = PixelFusion(c.dim, num_layers, c.pixel_dim)
+        classes = text.shape[0]
+        self.pixel_classifier = nn.Conv2d(c.pixel_dim, classes, 1) if c.pixel_classifier else None
+        remembers = c.window and c.clip_length > 1
+        self.pixel_memory = MotionAwareMean(c.dim, c.window) if remembers else None
         self.query_norm = nn.LayerNorm(c.dim)
-        self.to_class = nn.Linear(c.dim, text.shape[0] + 1)
+        self.to_class = nn.Linear(c.dim, classes + 1)
         self.to_mask = nn.Sequential(
             nn.Linear(c.dim, c.dim), nn.GELU(), nn.Linear(c.dim, c.pixel_dim)
         )
@@ -117,6 +129,11 @@ class Time2General(nn.Module):
     def clip_length(self) -> int:
         """T, the most frames a mask is decoded from."""
         return self.config.clip_length
+
+    def temporal_parts(self) -> list[nn.Module]:
+        """The parts that frames meet in; all others see one frame."""
+        parts = [self.decoder, self.query_norm, self.to_class, self.to_mask]
+        return parts if self.pixel_memory is None else [*parts, self.pixel_memory]
 
     def encode_frames(
         self, tokens: list[torch.Tensor], images: torch.Tensor
@@ -127,13 +144,31 @@ class Time2General(nn.Module):
         N = H/16 * W/16.
         """
         maps = self.stability_queries(tokens, self.text)
-        grid = token_grid(images)
+        frame, grid = self._pixels(maps, images), token_grid(images)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
             scales.insert(0, _double(maps[-3], grid))  # stride 8
-        fused = self.fusion.tokens(maps)
-        memory = FrameMemory(self.decoder.to_memory(scales), self.fusion.to_memory(fused))
-        return FrameMaps(fused, images), memory
+        remembered = None if self.pixel_memory is None else frame
+        return frame, FrameMemory(self.decoder.to_memory(scales), remembered)
+
+    def classify_frames(self, tokens: list[torch.Tensor], images: torch.Tensor) -> Prediction:
+        """The frame path alone: what the pixel classifier sees in each of B frames.
+
+        Raises:
+            ValueError: the config has no pixel classifier.
+        """
+        if self.pixel_classifier is None:
+            raise ValueError("a stage of the frame path alone needs time2general.pixel_classifier")
+        maps = self._pixels(self.stability_queries(tokens, self.text), images)
+        return Prediction(maps.logits.float().softmax(dim=1))
+
+    def _pixels(self, maps: list[torch.Tensor], images: torch.Tensor) -> FrameMaps:
+        pixels, context = self.fusion(maps, images)
+        return FrameMaps(
+            pixels,
+            None if self.pixel_classifier is None else self.pixel_classifier(pixels),
+            None if self.pixel_memory is None else self.pixel_memory.appearance(context),
+        )
 
     def read(
         self, memory: list[FrameMemory], grid: tuple[int, int]
@@ -148,41 +183,47 @@ class Time2General(nn.Module):
         sizes = [grid, (-(-grid[0] // 2), -(-grid[1] // 2))]
         if self.config.attention == "deformable":
             sizes.insert(0, (2 * grid[0], 2 * grid[1]))
-        states = self.decoder(self.stability_queries.queries, stacked, sizes)
-        states = self.query_norm(torch.stack(states, dim=1))
+        queries = self.stability_queries.for_decoder(self.text)
+        states = self.query_norm(torch.stack(self.decoder(queries, stacked, sizes), dim=1))
         return self.to_class(states), self.to_mask(states)
 
     def step(self, maps: FrameMaps, memory: list[FrameMemory]) -> torch.Tensor:
         """Class probabilities (B, K, H/4, W/4) of the newest frame, the last of the memory."""
-        queries = self.read(memory, token_grid(maps.images))
-        windows = self._windows(maps, memory)
-        return self._decode(maps, windows, len(memory) - 1, queries).probs
+        queries = self.read(memory, _grid_of(maps))
+        frames = [maps] if self.pixel_memory is None else [m.maps for m in memory]
+        return self._decode(frames, queries)[-1].probs
 
     def forward(self, frames: list[tuple[FrameMaps, FrameMemory]]) -> list[Prediction]:
-        """A whole clip, oldest first -> one Prediction a frame."""
-        memory = [m for _, m in frames]
-        queries = self.read(memory, token_grid(frames[0][0].images))
-        windows = self._windows(frames[0][0], memory)
-        return [self._decode(maps, windows, t, queries) for t, (maps, _) in enumerate(frames)]
+        """A whole clip, oldest first -> one Prediction a frame.
 
-    def _windows(self, maps: FrameMaps, memory: list[FrameMemory]) -> Windows | None:
-        if not self.config.window:
-            return None
-        pixels = torch.stack([m.pixels for m in memory], dim=1)
-        return self.fusion.read.windows(pixels, token_grid(maps.images))
+        All frames share the queries that have read the whole clip; the pixels' memory of a frame
+        holds the frames before it.
+        """
+        queries = self.read([memory for _, memory in frames], _grid_of(frames[0][0]))
+        return self._decode([maps for maps, _ in frames], queries)
 
     def _decode(
-        self,
-        maps: FrameMaps,
-        windows: Windows | None,
-        position: int,
-        queries: tuple[torch.Tensor, torch.Tensor],
-    ) -> Prediction:
-        """Masks of the frame at `position` of the memory (Eq. 5 and 6)."""
-        pixels = self.fusion(maps.tokens, windows, position, maps.images)
+        self, frames: list[FrameMaps], queries: tuple[torch.Tensor, torch.Tensor]
+    ) -> list[Prediction]:
+        """Masks of neighbouring frames, oldest first (Eq. 5 and 6)."""
         class_logits, mask_embeddings = queries
-        probs = semantic_probs(class_logits[:, -1], mask_embeddings[:, -1], pixels)
-        return Prediction(probs, class_logits, mask_embeddings, pixels)
+        with without_autocast(class_logits.device):
+            probs = [self._probs(maps, class_logits, mask_embeddings) for maps in frames]
+            if self.pixel_memory is not None:
+                appearances = [Appearance(*(x.float() for x in f.appearance)) for f in frames]
+                probs = self.pixel_memory(probs, appearances)
+        return [
+            Prediction(p, class_logits, mask_embeddings, maps.pixels)
+            for p, maps in zip(probs, frames, strict=True)
+        ]
+
+    def _probs(
+        self, maps: FrameMaps, class_logits: torch.Tensor, mask_embeddings: torch.Tensor
+    ) -> torch.Tensor:
+        scores = semantic_probs(class_logits[:, -1], mask_embeddings[:, -1], maps.pixels)
+        if maps.logits is None:
+            return scores
+        return (maps.logits.float() + scores.log()).softmax(dim=1)
 
 
 def semantic_probs(
@@ -211,6 +252,10 @@ def without_autocast(device: torch.device) -> AbstractContextManager:
 def token_grid(images: torch.Tensor) -> tuple[int, int]:
     """Height and width at stride 16 of images (B, 3, H, W)."""
     return images.shape[-2] // 16, images.shape[-1] // 16
+
+
+def _grid_of(maps: FrameMaps) -> tuple[int, int]:
+    return maps.pixels.shape[-2] // 4, maps.pixels.shape[-1] // 4
 
 
 def _double(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:

@@ -107,15 +107,27 @@ def _head_parts(
     named = {
         "Stability Queries": (head.stability_queries, once.get("StabilityQueries", 0)),
         "memory decoder": (head.decoder, step.get("SpatioTemporalMemoryDecoder", 0)),
-        "pixel fusion": (head.fusion, step.get("PixelFusion", 0)),
+        "pixel fusion": (head.fusion, once.get("PixelFusion", 0)),
     }
+    if head.pixel_memory is not None:
+        named["pixel memory"] = (head.pixel_memory, step.get("MotionAwareMean", 0))
     parts = [Part(name, count(module), 0, flops) for name, (module, flops) in named.items()]
     rest = count(model) - sum(part.trainable for part in parts)
-    inner = sum(flops for _, flops in list(named.values())[1:])
-    parts.append(Part("class and mask heads", rest, 0, step[""] - inner))
-    parts.append(Part("what others read of a frame", 0, 0, once[""] - parts[0].flops))
-    kept = sum(t.numel() * t.element_size() for t in memory if t is not None)
-    return parts, kept
+    own = parts[0].flops + named["pixel fusion"][1]  # of the frame alone
+    parts.append(
+        Part("class and mask heads", rest, 0, step[""] - sum(p.flops for p in parts) + own)
+    )
+    parts.append(Part("what others read of a frame", 0, 0, once[""] - own))
+    return parts, memory_bytes(memory)
+
+
+def memory_bytes(memory: torch.Tensor | tuple | None) -> int:
+    """Bytes of all tensors of a frame's memory."""
+    if memory is None:
+        return 0
+    if isinstance(memory, torch.Tensor):
+        return memory.numel() * memory.element_size()
+    return sum(memory_bytes(part) for part in memory)
 
 
 def count_flops(function: Callable) -> tuple[object, dict[str, int]]:

@@ -34,7 +34,9 @@ def measure_train_step(config: Config, classes: int, device: str) -> str:
     model = build_trainable_part(config, encoder.width, embed_class_names(names, config.text)).to(
         device
     )
-    optimizer = torch.optim.AdamW(model.parameters(), c.learning_rate, weight_decay=c.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), c.stages[-1].learning_rate, weight_decay=c.weight_decay
+    )
 
     start = time.perf_counter()
     clip = encode(model.with_encoder(encoder), random_clip(c, classes), device, c.precision)

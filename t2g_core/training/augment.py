@@ -52,8 +52,8 @@ def draw_crop(
 
 def camera_move(rng: Rng, crop: Crop, frames: int) -> list[Crop]:
     """The boxes of a slow virtual drive: the view narrows a little and drifts, frame by frame."""
-    step = rng.uniform(0.0, 0.02)
-    drift = rng.uniform(-0.01, 0.01, size=2) * (crop.width, crop.height)
+    step = rng.uniform(0.0, 0.025)
+    drift = rng.uniform(-0.015, 0.015, size=2) * (crop.width, crop.height)
     boxes = []
     for t in range(frames):
         width, height = crop.width * (1 - step) ** t, crop.height * (1 - step) ** t
@@ -89,10 +89,26 @@ def apply_crop(image: np.ndarray, crop: Crop, size: tuple[int, int], label: bool
     return np.ascontiguousarray(cut[:, ::-1]) if crop.flip else cut
 
 
-def distort(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """Photometric distortion: colour always, two times in three some of the harsher ones."""
+def distort_clip(images: list[np.ndarray], rng: Rng) -> list[np.ndarray]:
+    """Photometric distortion of a clip, so that a memory learns which frames to trust.
+
+    Every fourth clip has one change of colour, as a clean video has; every fourth one distortion
+    for all its frames, as one weather has; the others another one each frame.
+    """
+    kind = rng.choice(["colour", "one", "each"], p=[0.25, 0.25, 0.5])
+    seeds = rng.integers(2**32, size=len(images))
+    seeds = seeds if kind == "each" else np.full_like(seeds, seeds[0])
+    harsh = 0.0 if kind == "colour" else 0.67
+    return [
+        distort(image, np.random.default_rng(seed), harsh)
+        for image, seed in zip(images, seeds, strict=True)
+    ]
+
+
+def distort(image: np.ndarray, rng: Rng, harsh: float = 0.67) -> np.ndarray:
+    """Photometric distortion: colour always, with probability `harsh` some of the harsher ones."""
     image = colour_jitter(image, rng)
-    if rng.random() < 0.67:
+    if rng.random() < harsh:
         for distortion, probability in DISTORTIONS.items():
             if rng.random() < probability:
                 image = np.clip(distortion(image, rng), 0, 1)

@@ -19,11 +19,11 @@ from t2g_core.training.source import SourcePrints
 
 
 class TrainingBatches:
-    """Clips of one length, about `frames_per_step` frames together.
+    """Clips of one length, about `frames_per_step` frames together, as the stage says.
 
     The length T' is drawn anew each iteration, so that a filling buffer is a seen case, and short
-    clips come several at a time. A share of the iterations (`plain_share`) sees undistorted
-    frames, encoded whole and once; the others see distorted crops.
+    clips come several at a time. Each clip is of undistorted frames, encoded whole and once
+    (`plain_share`), or a distorted crop.
 
     Raises:
         ValueError: the crop is larger than the input, the method's features are not cacheable,
@@ -55,39 +55,44 @@ class TrainingBatches:
         self.distorted = DistortedClips(self.workers, method, config, root, device, prints)
         self.plain = PlainFrames(method, config, root, device, prints)
 
-    def __call__(self, iteration: int) -> list[EncodedClip]:
-        """The clips of one iteration, each of the same T' frames."""
-        rng, frames, plain, numbers = self._plan(iteration)
-        draw = self._plain_clip if plain else self._distorted_clip
-        return [draw(rng, number, frames) for number in numbers]
+    def __call__(self, number: int) -> list[EncodedClip]:
+        """The clips of micro-batch `number` of the run, each of the same T' frames."""
+        rng, frames, clips = self._plan(number)
+        return [
+            self._plain_clip(rng, frames) if plain else self._distorted_clip(rng, clip, frames)
+            for clip, plain in clips.items()
+        ]
 
-    def expect(self, iterations: Iterable[int]) -> None:
-        """Let the workers begin with clips of coming iterations that are not encoded yet."""
-        for iteration in iterations:
-            _, _, plain, numbers = self._plan(iteration)
-            if not plain:
-                self.workers.expect(self.distorted.missing(numbers))
+    def expect(self, numbers: Iterable[int]) -> None:
+        """Let the workers begin with clips of coming micro-batches that are not encoded yet."""
+        last = self.config.train.iterations * self.config.train.accumulate
+        for number in numbers:
+            if number < last:
+                _, _, clips = self._plan(number)
+                distorted = [clip for clip, plain in clips.items() if not plain]
+                self.workers.expect(self.distorted.missing(distorted))
 
     def close(self) -> None:
         """End the workers."""
         self.workers.close()
 
-    def _plan(self, iteration: int) -> tuple[np.random.Generator, int, bool, list[int]]:
-        """Frames a clip, whether they are plain, and the numbers of the clips."""
+    def _plan(self, number: int) -> tuple[np.random.Generator, int, dict[int, bool]]:
+        """Frames a clip, and for each clip by its number whether it is plain."""
         c = self.config.train
-        rng = np.random.default_rng([c.seed, 1, iteration])
-        frames = int(rng.integers(1, c.clip_frames + 1))
-        plain = bool(rng.random() < c.plain_share)
-        first = iteration * c.frames_per_step
-        return rng, frames, plain, list(range(first, first + max(1, c.frames_per_step // frames)))
+        stage, _ = c.stage_of(number // c.accumulate)
+        rng = np.random.default_rng([c.seed, 1, number])
+        frames = int(rng.integers(1, stage.clip_frames + 1, size=2).max())
+        count = max(1, stage.frames_per_step // frames)
+        first = number * max(1, *(s.frames_per_step for s in c.stages))
+        plain = rng.random(count) < stage.plain_share
+        return rng, frames, {first + i: bool(plain[i]) for i in range(count)}
 
     def _distorted_clip(self, rng: np.random.Generator, number: int, frames: int) -> EncodedClip:
         labelled = self.sampler.labelled(self.distorted.number(number))
         first = draw_window(rng, self.config.train.clip_frames, frames, labelled)
         return self.distorted(number, first, first + frames)
 
-    def _plain_clip(self, rng: np.random.Generator, number: int, frames: int) -> EncodedClip:
-        del number
+    def _plain_clip(self, rng: np.random.Generator, frames: int) -> EncodedClip:
         mirrored = bool(rng.random() < 0.5)
         corner = rng.random(2)
         stride = int(rng.choice([r for r in self.config.train.strides if r]))

@@ -10,7 +10,7 @@ from t2g_core.config import TrainConfig
 from t2g_core.data.video import Video, VideoFrame
 from t2g_core.images.files import read_image
 from t2g_core.labels import IGNORE_INDEX
-from t2g_core.training.augment import Crop, apply_crop, camera_move, distort, draw_crop
+from t2g_core.training.augment import Crop, apply_crop, camera_move, distort_clip, draw_crop
 
 
 class Clip(NamedTuple):
@@ -53,14 +53,12 @@ class ClipSampler:
         labels = [frame.read_label() for frame in frames]
         crops = self._draw_crops(rng, labels[labelled_positions(frames)[-1]], still=stride == 0)
         size = self.config.crop_size
-        together = rng.random() < 0.3  # one distortion for the whole clip, as one weather would
-        seeds = rng.integers(2**32, size=len(frames))
-        images = []
-        for frame, crop, seed in zip(frames, crops, seeds, strict=True):
-            image = apply_crop(read_image(frame.image_path), crop, size, label=False)
-            frame_rng = np.random.default_rng(seeds[0] if together else seed)
-            distorted = distort(image.astype(np.float32) / 255, frame_rng)
-            images.append((distorted * 255).round().astype(np.uint8))
+        images = [
+            apply_crop(read_image(frame.image_path), crop, size, label=False)
+            for frame, crop in zip(frames, crops, strict=True)
+        ]
+        images = distort_clip([image.astype(np.float32) / 255 for image in images], rng)
+        images = [(image * 255).round().astype(np.uint8) for image in images]
         cut = [apply_crop(y, crop, size, label=True) for y, crop in zip(labels, crops, strict=True)]
         return Clip(np.stack(images), np.stack(cut))
 

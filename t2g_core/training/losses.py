@@ -25,14 +25,16 @@ class TrainingLoss(nn.Module):
         self.config = config
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(self, batch: list[EncodedClip]) -> dict[str, torch.Tensor]:
+    def forward(
+        self, batch: list[EncodedClip], frame_path_only: bool = False
+    ) -> dict[str, torch.Tensor]:
         """One forward pass: the weighted losses by name; FloatingPointError for NaN or infinity."""
         c = self.config.train
         device = self.class_weights.device
         frames, target = collate(batch, device)
         length = target.shape[1]
         with torch.autocast(device.type, torch.bfloat16, enabled=c.precision == "bf16"):
-            predictions = self.model(frames, length)
+            predictions = self.model(frames, length, frame_path_only)
         predictions = [Prediction(*(x if x is None else x.float() for x in p)) for p in predictions]
         check_finite(predictions)
         together = len(predictions)  # a head without a memory: frame by frame

@@ -25,6 +25,7 @@ from t2g_core.encoders.class_text import embed_class_names
 from t2g_core.encoders.dinov2 import FrozenEncoder
 from t2g_core.evaluation.evaluate import evaluate
 from t2g_core.metrics.iou import miou
+from t2g_core.model.frozen_tokens import TrainablePart
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.training.batches import TrainingBatches
 from t2g_core.training.losses import TrainingLoss
@@ -123,12 +124,10 @@ def _train(
     model.to(device)
     method = model.with_encoder(encoder)
     batches = TrainingBatches(videos, method, config, cache, device, prints, args.workers)
-    model.standardize.fit(source_tokens(batches, device))
+    model.standardize.fit(source_tokens(batches, min(16, c.iterations * c.accumulate), device))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay
-    )
-    schedule = LambdaLR(optimizer, lambda i: learning_rate_factor(c, i))
+    optimizer = torch.optim.AdamW(parameter_groups(model), lr=1.0, weight_decay=c.weight_decay)
+    schedule = LambdaLR(optimizer, [lambda i: learning_rate(c, i), lambda i: frame_path_rate(c, i)])
     parts = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule}
     first = resume(out / "last.pt", config, parts, prints, device)
     class_weights = balanced_weights(pixels, c.class_balance).to(device)
@@ -147,7 +146,7 @@ def _train(
         optimizer.zero_grad()
         sums = accumulate_gradients(loss, batches, config, i, processes, out)
         torch.nn.utils.clip_grad_norm_(model.parameters(), c.clip_gradient)
-        rate = optimizer.param_groups[0]["lr"]
+        rate = schedule.get_last_lr()[0]
         optimizer.step()
         schedule.step()
         average.update_parameters(model)
@@ -203,6 +202,7 @@ def accumulate_gradients(
         FloatingPointError: an output or a loss is not finite; the micro-batch is saved in `out`.
     """
     c = config.train
+    stage, _ = c.stage_of(iteration)
     mine = processes.micro_batches(iteration, c.accumulate)
     sums = LossSums({}, 0)
     for number in mine:
@@ -212,7 +212,7 @@ def accumulate_gradients(
         wait = number != mine[-1] and processes.size > 1
         with loss.no_sync() if wait else nullcontext():
             try:
-                losses = loss(batch)
+                losses = loss(batch, stage.frame_path_only)
                 total = sum(losses.values())
                 if not torch.isfinite(total):
                     raise FloatingPointError(f"the loss is {total.item()}")
@@ -241,9 +241,9 @@ def share(sums: LossSums, stop: StopRequest, processes: Processes) -> tuple[dict
     return {name: value / count for name, value, known in means if known}, values[-1] > 0
 
 
-def source_tokens(batches: TrainingBatches, device: str) -> list[list[torch.Tensor]]:
-    """Tokens of the first iterations of the run, enough for their statistics."""
-    return [list(clip.tokens.to(device)) for i in range(16) for clip in batches(i)]
+def source_tokens(batches: TrainingBatches, count: int, device: str) -> list[list[torch.Tensor]]:
+    """Tokens of the first `count` micro-batches of the run, for their statistics."""
+    return [list(clip.tokens.to(device)) for i in range(count) for clip in batches(i)]
 
 
 def balanced_weights(pixels: np.ndarray, exponent: float) -> torch.Tensor:
@@ -256,16 +256,29 @@ def balanced_weights(pixels: np.ndarray, exponent: float) -> torch.Tensor:
     return torch.tensor(weights / (share * weights).sum(), dtype=torch.float32)
 
 
-def learning_rate_factor(config: TrainConfig, iteration: int) -> float:
-    """Linear warm-up, then polynomial decay with power 0.9 to zero; half as high each cycle."""
+def parameter_groups(model: TrainablePart) -> list[dict]:
+    """The temporal parts, then the frame path, whose learning rate may be lower."""
+    temporal = [p for part in model.head.temporal_parts() for p in part.parameters()]
+    known = {id(p) for p in temporal}
+    frame_path = [p for p in model.parameters() if id(p) not in known]
+    return [{"params": temporal}, {"params": frame_path}]
+
+
+def learning_rate(config: TrainConfig, iteration: int) -> float:
+    """Of the temporal parts: linear warm-up, polynomial decay (power 0.9) to zero, each stage."""
     if iteration >= config.iterations:
         return 0.0
-    cycle = 0
-    while iteration >= config.cycles[cycle]:
-        iteration -= config.cycles[cycle]
-        cycle += 1
+    stage, iteration = config.stage_of(iteration)
     warm = min(1.0, (iteration + 1) / max(1, config.warmup))
-    return 0.5**cycle * warm * (1 - iteration / config.cycles[cycle]) ** 0.9
+    return stage.learning_rate * warm * (1 - iteration / stage.iterations) ** 0.9
+
+
+def frame_path_rate(config: TrainConfig, iteration: int) -> float:
+    """Of the parts that see one frame alone."""
+    if iteration >= config.iterations:
+        return 0.0
+    stage, _ = config.stage_of(iteration)
+    return stage.frame_path_rate * learning_rate(config, iteration)
 
 
 def validation_video(dataset: Dataset, frames: int) -> Video | None:

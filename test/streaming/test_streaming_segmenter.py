@@ -37,7 +37,7 @@ def stream_probs(segmenter, frames) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "head", ["time2general", "deformable", "depth", "no_neighbourhood", "no_memory"]
+    "head", ["time2general", "deformable", "depth", "no_pixel_memory", "no_memory"]
 )
 def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills(head, device):
     segmenter, frames = small_segmenter(head, device), video(6)

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 import yaml
 from safetensors.torch import save_file
-from small_model import ENCODER, small_config
+from small_model import ENCODER, small_config, stages
 from small_runs import brightness_videos, plain
 
 from t2g_core.cli import main
@@ -42,7 +42,9 @@ def words(tmp_path):
         config = small_config(head)
         encoder = replace(config.encoder, weights=str(weights))
         config = replace(
-            config, encoder=encoder, train=replace(config.train, cycles=(3,), frames_per_step=1)
+            config,
+            encoder=encoder,
+            train=replace(config.train, stages=stages(3, frames_per_step=1)),
         )
         (tmp_path / f"{head}.yaml").write_text(yaml.safe_dump(plain(asdict(config))))
     configs = [str(tmp_path / f"{head}.yaml") for head in ("linear", "conv")]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_model import ENCODER, small_checkpoint, small_config
+from small_model import ENCODER, small_checkpoint, small_config, stages
 from small_runs import brightness_videos
 
 from t2g_core.data.camvid import read_label
@@ -43,7 +43,8 @@ def shapes(batch: list[EncodedClip]) -> tuple[int, int]:
 
 @pytest.mark.parametrize("plain_share", [0.0, 1.0])
 def test_short_clips_come_several_at_a_time(tmp_path, method, plain_share):
-    draw = batches(tmp_path, method, plain_share=plain_share, frames_per_step=4, clip_frames=3)
+    stage = stages(12, plain_share=plain_share, frames_per_step=4)
+    draw = batches(tmp_path, method, stages=stage)
     seen = {shapes(draw(i)) for i in range(12)}
     assert seen == {(4, 1), (2, 2), (1, 3)}
     for clip in draw(0):

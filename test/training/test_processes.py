@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from small_model import small_config
+from small_model import small_config, stages
 from small_runs import arguments, brightness_videos, plain
 
 from t2g_core.training.processes import Processes
@@ -24,12 +24,14 @@ HERE = Path(__file__).parent
 def test_two_processes_give_the_run_of_one(tmp_path):
     """The same micro-batches, their gradients averaged: weights agree to 1e-3 of their size.
 
+    Batch norm's running statistics are those of the first process's share of the micro-batches.
+
     float16 of the checkpoint alone is 5e-4 of a value; AdamW's first steps have the size of the
     learning rate whatever the gradient, so rounding shows where a gradient is near zero.
     """
     brightness_videos(tmp_path / "data")
     config = small_config()
-    train_config = replace(config.train, accumulate=2, cycles=(3,), cached_clips=4, points=256)
+    train_config = replace(config.train, accumulate=2, stages=stages(3), cached_clips=4, points=256)
     config = replace(config, train=train_config)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(asdict(config))))
     runner = tmp_path / "runner.py"
@@ -56,7 +58,7 @@ def test_two_processes_give_the_run_of_one(tmp_path):
     torch.manual_seed(2)
     train(config, arguments(tmp_path / "data", tmp_path / "one"))
     one, two = (load_file(tmp_path / run / "model.safetensors") for run in ("one", "two"))
-    for name in one:
+    for name in (name for name in one if "running" not in name and "batches_tracked" not in name):
         torch.testing.assert_close(one[name].float(), two[name].float(), rtol=1e-3, atol=2e-3)
     rows = [
         [[float(x) for x in row.split(",") if x] for row in (tmp_path / run / "log.csv").open()]

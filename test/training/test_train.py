@@ -13,13 +13,13 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from small_model import small_config
+from small_model import small_config, stages
 from small_runs import arguments, brightness_videos, plain
 
 from t2g_core.build import build_trainable_part
 from t2g_core.training.losses import pixel_loss
 from t2g_core.training.run_state import best_so_far, keep_best
-from t2g_core.training.train import balanced_weights, learning_rate_factor, train
+from t2g_core.training.train import balanced_weights, frame_path_rate, learning_rate, train
 
 
 class Killed(Exception):
@@ -67,7 +67,9 @@ def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch
 
 def test_the_loss_falls(data, tmp_path, device):
     config = small_config()
-    config = replace(config, train=replace(config.train, cycles=(40,), cached_clips=2))
+    config = replace(
+        config, train=replace(config.train, stages=stages(40, learning_rate=4e-3), cached_clips=2)
+    )
     torch.manual_seed(2)
     train(config, arguments(data, tmp_path, device=device))
     rows = (tmp_path / "log.csv").read_text().splitlines()
@@ -78,7 +80,7 @@ def test_the_loss_falls(data, tmp_path, device):
 def test_another_config_does_not_continue_a_run(data, tmp_path):
     config = small_config("linear")
     train(config, arguments(data, tmp_path))
-    other = replace(config, train=replace(config.train, learning_rate=0.5))
+    other = replace(config, train=replace(config.train, stages=stages(4, learning_rate=0.5)))
     with pytest.raises(ValueError, match="another config: choose another --out"):
         train(other, arguments(data, tmp_path))
 
@@ -116,9 +118,9 @@ def test_class_weights_by_hand():
 
 def test_a_run_is_taken_up_on_its_device(data, tmp_path, device):
     config = small_config("linear")
-    for iterations in ((2,), (2,)):
+    for iterations in (2, 2):
         torch.manual_seed(2)
-        config = replace(config, train=replace(config.train, cycles=iterations))
+        config = replace(config, train=replace(config.train, stages=stages(iterations)))
         train(config, arguments(data, tmp_path, device=device))
     assert (tmp_path / "model.safetensors").is_file()
 
@@ -189,18 +191,44 @@ def test_ctrl_c_before_the_loop_ends_at_once_with_a_sentence(data, tmp_path, mon
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():
-    config = replace(small_config().train, cycles=(100,), warmup=10)
-    assert learning_rate_factor(config, 0) == pytest.approx(0.1)
-    assert learning_rate_factor(config, 50) == pytest.approx(0.5**0.9)
-    assert learning_rate_factor(config, 100) == 0.0
+    config = replace(small_config().train, stages=stages(100, learning_rate=2.0), warmup=10)
+    assert learning_rate(config, 0) == pytest.approx(2 * 0.1)
+    assert learning_rate(config, 50) == pytest.approx(2 * 0.5**0.9)
+    assert learning_rate(config, 100) == 0.0
 
 
-def test_learning_rate_restarts_at_half_its_height():
-    config = replace(small_config().train, cycles=(100, 40), warmup=0)
+def test_each_stage_has_a_learning_rate_of_its_own():
+    both = stages(100, learning_rate=1.0, frame_path_rate=1.0) + stages(
+        40, learning_rate=0.5, frame_path_rate=0.2
+    )
+    config = replace(small_config().train, stages=both, warmup=0)
     assert config.iterations == 140
-    assert learning_rate_factor(config, 100) == pytest.approx(0.5)
-    assert learning_rate_factor(config, 120) == pytest.approx(0.5 * 0.5**0.9)
-    assert learning_rate_factor(config, 140) == 0.0
+    assert learning_rate(config, 100) == pytest.approx(0.5)
+    assert learning_rate(config, 120) == pytest.approx(0.5 * 0.5**0.9)
+    assert frame_path_rate(config, 120) == pytest.approx(0.1 * 0.5**0.9)
+    assert frame_path_rate(config, 50) == learning_rate(config, 50)
+    assert learning_rate(config, 140) == frame_path_rate(config, 140) == 0.0
+
+
+def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
+    """The pixels learn; neither decoder nor pixel memory does, and no set loss is computed."""
+    config = small_config()
+    alone = stages(2, clip_frames=1, frame_path_only=True)
+    train(replace(config, train=replace(config.train, stages=alone)), arguments(data, tmp_path))
+    found = load_file(tmp_path / "model.safetensors")
+    torch.manual_seed(config.train.seed)
+    text = found["head.text"].float()
+    fresh = build_trainable_part(config, 192, text).state_dict()
+    moved = {name for name, value in fresh.items() if not torch.equal(value.half(), found[name])}
+    assert "head.pixel_classifier.weight" in moved and "head.fusion.context8.0.weight" in moved
+    assert not [name for name in moved if "decoder" in name or "pixel_memory" in name]
+    assert all(row.endswith(",,") for row in (tmp_path / "log.csv").read_text().splitlines())
+
+
+def test_a_stage_of_the_frame_path_needs_a_pixel_classifier(data, tmp_path):
+    config = small_config("queries_alone")
+    with pytest.raises(ValueError, match="needs time2general.pixel_classifier"):
+        train(config, arguments(data, tmp_path))
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(data, tmp_path, monkeypatch):
@@ -273,7 +301,9 @@ def test_validation_and_tensorboard_of_a_run(data, tmp_path):
 
 def test_workers_change_nothing(data, tmp_path):
     config = small_config("conv")
-    config = replace(config, train=replace(config.train, cached_clips=0, plain_share=0.0))
+    config = replace(
+        config, train=replace(config.train, cached_clips=0, stages=stages(4, plain_share=0.0))
+    )
     for workers in (0, 1):
         torch.manual_seed(2)
         args = arguments(data, tmp_path / str(workers))
