@@ -15,35 +15,30 @@ from pathlib import Path
 
 from PIL import Image
 
-from t2g_core.data.corruptions import SEEDING, corrupt
+from t2g_core.data.corruptions import Weather, corrupt
 from t2g_core.data.video import Video
 from t2g_core.images.files import read_image
 
 RECORD = "weather.json"
 
 
-def write_corrupted(
-    videos: Sequence[Video], root: Path, out: Path, corruption: str, severity: int
-) -> int:
+def write_corrupted(videos: Sequence[Video], root: Path, out: Path, weather: Weather) -> int:
     """Write every image of ``videos`` in one weather; what is there already stays. Returns images.
 
-    Raises ``ValueError`` where ``out`` holds another severity.
+    Raises ``ValueError`` where ``out`` holds another severity or seeding.
     """
-    folder = out / corruption
-    record = {"corruption": corruption, "severity": severity, "seeding": SEEDING}
+    folder = out / weather.name
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / RECORD).is_file():
-        check_record(folder, corruption, severity)
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        check_record(folder, weather)
+    (folder / RECORD).write_text(json.dumps(weather.record(), indent=2) + "\n")
     frames = [frame for video in videos for frame in video.frames]
     for frame in frames:
-        path = corrupted_path(out, corruption, root, frame.image_path)
+        path = corrupted_path(out, weather.name, root, frame.image_path)
         if path.is_file():
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        image = corrupt(
-            read_image(frame.image_path), corruption, frame.video, frame.number, severity
-        )
+        image = corrupt(read_image(frame.image_path), weather, frame.video, frame.number)
         partial = path.with_suffix(".partial")
         Image.fromarray(image).save(partial, format="PNG")
         partial.replace(path)
@@ -55,12 +50,12 @@ def corrupted_path(out: Path, corruption: str, root: Path, image_path: Path) -> 
     return (out / corruption / image_path.relative_to(root)).with_suffix(".png")
 
 
-def check_record(folder: Path, corruption: str, severity: int) -> None:
+def check_record(folder: Path, weather: Weather) -> None:
     """Raise unless ``folder`` was made with this corruption, severity and seeding."""
     path = folder / RECORD
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; make the images with `t2g data corrupt`")
     found = json.loads(path.read_text())
-    wanted = {"corruption": corruption, "severity": severity, "seeding": SEEDING}
+    wanted = weather.record()
     if found != wanted:
         raise ValueError(f"{path}: expected {wanted}, got {found}; choose another folder")

@@ -1,9 +1,11 @@
 """Weather corruptions for evaluation: fog, frost, snow and spatter of the ImageNet-C benchmark.
 
 The paper corrupts the Cityscapes snippets with these four (appendix B) and states neither severity
-nor seeding. Here the severity is 3 unless told otherwise and the seed of a frame is
-``zlib.crc32(b"VIDEO:NUMBER")``: a frame looks the same in whatever order, clip or process it is
-corrupted. These pictures are for evaluation only and never for training.
+nor seeding. Here the severity is 3 unless told otherwise and the seed of a frame comes from its
+names alone: a frame looks the same in whatever order, clip or process it is corrupted. Seeded by
+`frame`, neighbouring frames get unrelated patterns, which averaging over time removes; seeded by
+`video`, one pattern stays in the picture, as dirt on a lens does, and nothing averages it away.
+These pictures are for evaluation only and never for training.
 """
 
 from __future__ import annotations
@@ -11,19 +13,54 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 
 CORRUPTIONS = ("fog", "frost", "snow", "spatter")
 SEVERITY = 3
-SEEDING = "numpy.random.seed(zlib.crc32('VIDEO:NUMBER'))"
+SEEDINGS = {
+    "frame": "numpy.random.seed(zlib.crc32('VIDEO:NUMBER'))",
+    "video": "numpy.random.seed(zlib.crc32('VIDEO'))",
+}
 MIN_SIDE = 32  # pixels; the benchmark's own limit
 
 
-def corrupt(
-    image: np.ndarray, name: str, video: str, number: int, severity: int = SEVERITY
-) -> np.ndarray:
+@dataclass(frozen=True)
+class Weather:
+    """One of ``CORRUPTIONS``, its severity from 1 to 5, and what seeds it, one of ``SEEDINGS``.
+
+    Raises ``ValueError`` for another name, severity or seeding.
+    """
+
+    name: str
+    severity: int = SEVERITY
+    seeding: str = "frame"
+
+    def __post_init__(self) -> None:
+        if self.name not in CORRUPTIONS:
+            raise ValueError(f"corruption must be one of {CORRUPTIONS}, got {self.name!r}")
+        if self.severity not in range(1, 6):
+            raise ValueError(f"severity must be 1, 2, 3, 4 or 5, got {self.severity!r}")
+        if self.seeding not in SEEDINGS:
+            raise ValueError(f"seeding must be one of {tuple(SEEDINGS)}, got {self.seeding!r}")
+
+    def seed(self, video: str, number: int) -> int:
+        """The frame's seed, the same on every machine: 0 to 2**32 - 1."""
+        name = video if self.seeding == "video" else f"{video}:{number}"
+        return zlib.crc32(name.encode())
+
+    def record(self) -> dict:
+        """All of it, as results and folders of corrupted images say it."""
+        return {
+            "corruption": self.name,
+            "severity": self.severity,
+            "seeding": SEEDINGS[self.seeding],
+        }
+
+
+def corrupt(image: np.ndarray, weather: Weather, video: str, number: int) -> np.ndarray:
     """Return frame ``number`` of ``video`` as it would look in bad weather.
 
     ``image`` is ``(H, W, 3)`` uint8 RGB with sides of at least 32 pixels; the result has its shape
@@ -31,24 +68,17 @@ def corrupt(
     several threads at once: the library draws from numpy's global generator, which is seeded for
     the call and put back afterwards.
 
-    Raises ``ValueError`` for another image, name or severity (1 to 5), ``ModuleNotFoundError``
-    with the command to type where the library is not installed.
+    Raises ``ValueError`` for another image, ``ModuleNotFoundError`` with the command to type where
+    the library is not installed.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
     if min(image.shape[:2]) < MIN_SIDE:
         raise ValueError(f"image sides must be at least {MIN_SIDE} pixels, got {image.shape[:2]}")
-    if name not in CORRUPTIONS:
-        raise ValueError(f"corruption must be one of {CORRUPTIONS}, got {name!r}")
-    if severity not in range(1, 6):
-        raise ValueError(f"severity must be 1, 2, 3, 4 or 5, got {severity!r}")
-    with _numpy_seeded(frame_seed(video, number)):
-        return load_library().corrupt(image, severity=severity, corruption_name=name)
-
-
-def frame_seed(video: str, number: int) -> int:
-    """Return the frame's seed, the same on every machine: 0 to 2**32 - 1."""
-    return zlib.crc32(f"{video}:{number}".encode())
+    with _numpy_seeded(weather.seed(video, number)):
+        return load_library().corrupt(
+            image, severity=weather.severity, corruption_name=weather.name
+        )
 
 
 @contextmanager

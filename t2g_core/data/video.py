@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,10 @@ class Video:
     def labelled(self) -> tuple[int, ...]:
         """Positions of the frames that have a label."""
         return tuple(i for i, frame in enumerate(self.frames) if frame.label_path is not None)
+
+    def every(self, step: int) -> Video:
+        """Every ``step``-th frame, from the first on, at so much lower a rate."""
+        return replace(self, rate_hz=self.rate_hz / step, frames=self.frames[::step])
 
 
 def cut_at_gaps(frames: list[VideoFrame], video_rate_hz: float) -> list[Video]:

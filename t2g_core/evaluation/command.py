@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from t2g_core.data.corrupted_images import check_record
-from t2g_core.data.corruptions import CORRUPTIONS, SEVERITY, load_library
+from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather, load_library
 from t2g_core.data.datasets import NAMES, open_dataset
 from t2g_core.data.video import Video, VideoFrame
 from t2g_core.device import find_device
@@ -59,6 +59,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=range(1, 6),
         default=SEVERITY,
         help="of the corruption (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seeding",
+        choices=SEEDINGS,
+        default="frame",
+        help="frame: neighbouring frames get unrelated patterns, which averaging over time "
+        "removes; video: one pattern stays in the picture (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="take every Nth frame of each video alone, as a slower camera would (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--weather",
@@ -125,10 +140,12 @@ def check_early(args: argparse.Namespace) -> None:
     for checkpoint in args.checkpoint or []:
         if not checkpoint.is_file():
             raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; see `t2g train`")
-    weathers = [name for name in conditions(args.corruption) if name != CLEAN]
+    if args.every < 1:
+        raise ValueError(f"--every: expected 1 or more, got {args.every}")
+    weathers = [w for w in conditions(args) if w is not None]
     if args.weather:
-        for name in weathers:
-            check_record(args.weather / name, name, args.severity)
+        for weather in weathers:
+            check_record(args.weather / weather.name, weather)
     elif weathers:
         load_library()
 
@@ -139,17 +156,21 @@ def evaluate_all(
     class_names: Sequence[str],
     args: argparse.Namespace,
 ) -> list[dict]:
-    """Evaluate all checkpoints under every condition; a mean follows if all weathers are there."""
+    """Evaluate all checkpoints under every condition; a mean follows if all weathers are there.
+
+    Of each video every `args.every`-th frame is taken.
+    """
+    videos = [video.every(args.every) for video in videos]
     rows: dict[str, list[dict]] = {name: [] for name in segmenters}
-    for corruption in conditions(args.corruption):
+    for weather in conditions(args):
         settings = {
             name: Settings(
                 checkpoint=name,
                 data=args.data,
                 split=args.split,
                 mode=args.mode,
-                corruption=corruption,
-                severity=args.severity,
+                weather=weather,
+                every=args.every,
                 device=args.device,
             )
             for name in segmenters
@@ -221,18 +242,17 @@ def evaluate_condition(
         if name == last:
             progress.update()
         if args.out and frame in pictured:
-            image = load_frame(frame, common.corruption, common.severity, stored)
+            image = load_frame(frame, common.weather, stored)
             samples[name].append(Sample(f"{frame.video} {frame.number}", image, target, mask))
 
-    title = f"{' '.join(Path(name).stem for name in segmenters)} {common.corruption}"
+    title = f"{' '.join(Path(name).stem for name in segmenters)} {common.condition}"
     with tqdm(total=len(frames), desc=title, unit="frame", file=sys.stderr) as progress:
         evaluations = evaluate_together(
             segmenters,
             videos,
             class_names,
             mode=common.mode,
-            corruption=common.corruption,
-            severity=common.severity,
+            weather=common.weather,
             stored=stored,
             on_frame=on_frame,
         )
@@ -247,13 +267,16 @@ def evaluate_condition(
 def picture_name(settings: Settings) -> str:
     """Name a contact sheet by checkpoint path and settings: ``runs_a_last_stream_fog.png``."""
     checkpoint = re.sub(r"\.(safetensors|st)\b", "", settings.checkpoint)
-    name = f"{checkpoint} {settings.mode} {settings.corruption}"
+    name = f"{checkpoint} {settings.mode} {settings.condition}"
     return re.sub(r"\W+", "_", name).strip("_") + ".png"
 
 
-def conditions(chosen: Sequence[str] | None) -> list[str]:
-    """Spell out ``all`` and drop repetitions; nothing chosen means clean."""
+def conditions(args: argparse.Namespace) -> list[Weather | None]:
+    """The weathers of ``--corruption``, None for clean: ``all`` spelt out, no repetitions."""
     spelt = []
-    for name in chosen or [CLEAN]:
+    for name in args.corruption or [CLEAN]:
         spelt += [CLEAN, *CORRUPTIONS] if name == "all" else [name]
-    return list(dict.fromkeys(spelt))
+    return [
+        None if name == CLEAN else Weather(name, args.severity, args.seeding)
+        for name in dict.fromkeys(spelt)
+    ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from t2g_core.data.corrupted_images import corrupted_path
-from t2g_core.data.corruptions import SEVERITY, corrupt
+from t2g_core.data.corruptions import Weather, corrupt
 from t2g_core.data.video import Video, VideoFrame
 from t2g_core.evaluation.modes import MODES
 from t2g_core.images.files import read_image
@@ -97,8 +97,7 @@ def evaluate_together(
     videos: Sequence[Video],
     class_names: Sequence[str],
     mode: str = "stream",
-    corruption: str = CLEAN,
-    severity: int = SEVERITY,
+    weather: Weather | None = None,
     stored: StoredWeather | None = None,
     on_frame: Callable[[str, VideoFrame, np.ndarray, np.ndarray], None] = lambda *_: None,
 ) -> dict[str, Evaluation]:
@@ -113,7 +112,7 @@ def evaluate_together(
     predicted and its true mask, ``(H, W)`` uint8 ids of the segmenter's classes.
 
     Raises ``ValueError`` when segmenter and data share no class, when an image and its label
-    differ in size, and for unknown modes, corruptions and severities.
+    differ in size, and for an unknown mode.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {tuple(MODES)}, got {mode!r}")
@@ -122,7 +121,7 @@ def evaluate_together(
     scores: dict[str, list[VideoScore]] = {name: [] for name in segmenters}
     started = time.perf_counter()
     for video in videos:
-        images = (load_frame(frame, corruption, severity, stored) for frame in video.frames)
+        images = (load_frame(frame, weather, stored) for frame in video.frames)
         shared = for_each_reader(images, len(segmenters))
         runs = {
             name: VideoRun(
@@ -231,16 +230,16 @@ class StoredWeather:
 
 
 def load_frame(
-    frame: VideoFrame, corruption: str, severity: int, stored: StoredWeather | None = None
+    frame: VideoFrame, weather: Weather | None, stored: StoredWeather | None = None
 ) -> np.ndarray:
-    """Read a frame, ``(H, W, 3)`` uint8 RGB, and put it into the weather (``clean``: none)."""
-    if corruption == CLEAN:
+    """Read a frame, ``(H, W, 3)`` uint8 RGB, and put it into the weather, if there is one."""
+    if weather is None:
         return read_image(frame.image_path)
     if stored is not None:
-        path = corrupted_path(stored.folder, corruption, stored.root, frame.image_path)
+        path = corrupted_path(stored.folder, weather.name, stored.root, frame.image_path)
         return read_image(path)
     image = read_image(frame.image_path)
-    return corrupt(image, corruption, frame.video, frame.number, severity)
+    return corrupt(image, weather, frame.video, frame.number)
 
 
 def _read_target(frame: VideoFrame, mask: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from t2g_core.data.corruptions import SEEDING
+from t2g_core.data.corruptions import Weather
 from t2g_core.evaluation.confidence import RESAMPLES, miou_interval, vc_interval
 from t2g_core.evaluation.evaluate import APPROX, CLEAN, Evaluation
 from t2g_core.metrics.iou import iou, miou
@@ -33,14 +33,25 @@ class Settings:
     data: str
     split: str
     mode: str
-    corruption: str
-    severity: int
+    weather: Weather | None
+    every: int
     device: str
+
+    @property
+    def condition(self) -> str:
+        """The weather's name."""
+        return CLEAN if self.weather is None else self.weather.name
+
+    def record(self) -> dict:
+        """As a row says it; without weather its severity and seeding are None."""
+        clean = {"corruption": CLEAN, "severity": None, "seeding": None}
+        values = {key: value for key, value in vars(self).items() if key != "weather"}
+        return values | (clean if self.weather is None else self.weather.record())
 
 
 def result_row(evaluation: Evaluation, class_names: Sequence[str], settings: Settings) -> dict:
     """Put an evaluation and its settings into one JSON object."""
-    row = {
+    return {
         "miou": percent(miou(evaluation.confmat), DECIMALS),
         "iou": {
             name: percent(value, DECIMALS)
@@ -58,11 +69,8 @@ def result_row(evaluation: Evaluation, class_names: Sequence[str], settings: Set
         "frames": evaluation.frames,
         "seconds": round(evaluation.seconds, 3),
         "unit": "percent",
-        **asdict(settings),
+        **settings.record(),
     }
-    if settings.corruption == CLEAN:
-        return {**row, "severity": None, "seeding": None}
-    return {**row, "seeding": SEEDING}
 
 
 def mean_row(rows: Sequence[dict]) -> dict:
@@ -161,6 +169,8 @@ def _footnotes(rows: Sequence[dict]) -> list[str]:
         f"percent, 0 to 100; {first['data']} {first['split']}; VC is the mean over videos "
         "(correct: constant and right; stable: constant; vspw: VSPW's script)"
     ]
+    if first["every"] > 1:
+        notes.append(f"every frame number {first['every']} of a video alone")
     weather = next((row for row in rows if row["corruption"] != CLEAN), None)
     if weather:
         notes.append(f"weather: severity {weather['severity']}, seeding {weather['seeding']}")

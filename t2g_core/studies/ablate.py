@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from t2g_core.config import Config, load_config
-from t2g_core.data.corruptions import CORRUPTIONS, SEVERITY
+from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY
 from t2g_core.data.datasets import NAMES, open_dataset
 from t2g_core.evaluation.command import evaluate_all, load_segmenters
 from t2g_core.evaluation.evaluate import CLEAN
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="as of `t2g eval` (default: clean)",
     )
     parser.add_argument("--severity", type=int, choices=range(1, 6), default=SEVERITY)
+    parser.add_argument("--seeding", choices=SEEDINGS, default="frame", help="default: %(default)s")
     parser.add_argument("--mode", choices=MODES, default="stream", help="default: %(default)s")
     parser.add_argument("--device", default="cpu", help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=0, help="as of `t2g train`")
@@ -76,6 +77,8 @@ def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] |
         split=args.split,
         corruption=args.corruption,
         severity=args.severity,
+        seeding=args.seeding,
+        every=1,
         mode=args.mode,
         device=args.device,
         weather=None,

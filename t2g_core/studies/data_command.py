@@ -16,7 +16,7 @@ from t2g_core.data import class_tables as tables
 from t2g_core.data.camvid import FULL_RELEASE
 from t2g_core.data.check import DataReport, check_videos
 from t2g_core.data.corrupted_images import write_corrupted
-from t2g_core.data.corruptions import CORRUPTIONS, SEEDING, SEVERITY
+from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather
 from t2g_core.data.datasets import NAMES, open_dataset, recognise
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.training.clip_sampler import ClipSampler
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_split(corrupt)
     corrupt.add_argument("--corruption", choices=CORRUPTIONS, required=True)
     corrupt.add_argument("--severity", type=int, choices=range(1, 6), default=SEVERITY)
+    corrupt.add_argument("--seeding", choices=SEEDINGS, default="frame", help="as of `t2g eval`")
     corrupt.add_argument("--out", type=Path, required=True, help="folder for `t2g eval --weather`")
     speed = actions.add_parser("speed", help="frames a second that loading gives a training")
     speed.add_argument("config", help="whose clips to draw: its strides, crops and distortions")
@@ -63,9 +64,11 @@ def run(args: argparse.Namespace) -> int:
     dataset = open_dataset(args.data or recognise(args.root), args.root)
     videos = dataset.load_videos(args.split)
     if args.action == "corrupt":
-        count = write_corrupted(videos, args.root, args.out, args.corruption, args.severity)
+        weather = Weather(args.corruption, args.severity, args.seeding)
+        count = write_corrupted(videos, args.root, args.out, weather)
+        seeding = SEEDINGS[weather.seeding]
         print(
-            f"{args.corruption}, severity {args.severity}, {SEEDING}: {count} images in {args.out}"
+            f"{weather.name}, severity {weather.severity}, {seeding}: {count} images in {args.out}"
         )
         return 0
     frames = sum(len(video.frames) for video in videos)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from t2g_core.data.corruptions import CORRUPTIONS, corrupt, frame_seed
+from t2g_core.data.corruptions import CORRUPTIONS, Weather, corrupt
 
 
 def scene() -> np.ndarray:
@@ -24,7 +24,7 @@ def scene() -> np.ndarray:
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_corrupted_frame_is_another_picture_of_the_same_kind(name):
     image = scene()
-    corrupted = corrupt(image, name, "0016E5", 7959)
+    corrupted = corrupt(image, Weather(name), "0016E5", 7959)
     assert corrupted.shape == image.shape and corrupted.dtype == np.uint8
     assert np.abs(corrupted.astype(int) - image).mean() > 1
     assert (image == scene()).all()  # the input is left alone
@@ -33,26 +33,27 @@ def test_a_corrupted_frame_is_another_picture_of_the_same_kind(name):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_frame_is_the_same_in_any_order(name):
     image = scene()
-    forward = {number: corrupt(image, name, "A", number) for number in (1, 2, 3)}
-    backward = {number: corrupt(image, name, "A", number) for number in (3, 1, 2)}
+    forward = {number: corrupt(image, Weather(name), "A", number) for number in (1, 2, 3)}
+    backward = {number: corrupt(image, Weather(name), "A", number) for number in (3, 1, 2)}
     assert all((forward[n] == backward[n]).all() for n in forward)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_frames_and_videos_and_severities_differ(name):
     image = scene()
-    one = corrupt(image, name, "A", 1)
-    assert (one != corrupt(image, name, "A", 2)).any()
-    assert (one != corrupt(image, name, "B", 1)).any()
-    assert (one != corrupt(image, name, "A", 1, severity=5)).any()
+    one = corrupt(image, Weather(name), "A", 1)
+    assert (one != corrupt(image, Weather(name), "A", 2)).any()
+    assert (one != corrupt(image, Weather(name), "B", 1)).any()
+    assert (one != corrupt(image, Weather(name, severity=5), "A", 1)).any()
+
+
+def checksums() -> list[int]:
+    """Of one frame in every weather."""
+    return [zlib.crc32(corrupt(scene(), Weather(n), "A", 7).tobytes()) for n in CORRUPTIONS]
 
 
 def test_another_process_makes_the_same_bytes():
-    code = (
-        "import zlib, test_corruptions as t; print("
-        "*(zlib.crc32(t.corrupt(t.scene(), n, 'A', 7).tobytes()) for n in t.CORRUPTIONS))"
-    )
-    here = [zlib.crc32(corrupt(scene(), name, "A", 7).tobytes()) for name in CORRUPTIONS]
+    code = "import test_corruptions as t; print(*t.checksums())"
     path = [entry for entry in sys.path if entry]
     run = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {code}"],
@@ -62,13 +63,13 @@ def test_another_process_makes_the_same_bytes():
         timeout=120,
         cwd=Path(__file__).parent,
     )
-    assert [int(value) for value in run.stdout.split()] == here
+    assert [int(value) for value in run.stdout.split()] == checksums()
 
 
 def test_the_global_generator_is_left_as_it_was():
     before = np.random.get_state()  # noqa: NPY002
     for name in CORRUPTIONS:
-        corrupt(scene(), name, "A", 1)
+        corrupt(scene(), Weather(name), "A", 1)
     after = np.random.get_state()  # noqa: NPY002
     assert (after[1] == before[1]).all() and after[2:] == before[2:]
 
@@ -76,12 +77,21 @@ def test_the_global_generator_is_left_as_it_was():
 def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "imagecorruptions", None)  # what an absent module looks like
     with pytest.raises(ModuleNotFoundError, match="pip install --no-deps imagecorruptions-imaug"):
-        corrupt(scene(), "fog", "A", 1)
+        corrupt(scene(), Weather("fog"), "A", 1)
 
 
 def test_the_seed_is_the_checksum_of_video_and_number():
-    assert frame_seed("0016E5", 7959) == zlib.crc32(b"0016E5:7959")
-    assert frame_seed("A1", 2) != frame_seed("A", 12)
+    assert Weather("fog").seed("0016E5", 7959) == zlib.crc32(b"0016E5:7959")
+    assert Weather("fog").seed("A1", 2) != Weather("fog").seed("A", 12)
+    assert Weather("fog", seeding="video").seed("0016E5", 7959) == zlib.crc32(b"0016E5")
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_seeded_by_video_one_pattern_stays_in_the_picture(name):
+    still = Weather(name, seeding="video")
+    one = corrupt(scene(), still, "A", 1)
+    assert (one == corrupt(scene(), still, "A", 2)).all()
+    assert (one != corrupt(scene(), still, "B", 1)).any()
 
 
 @pytest.mark.parametrize(
@@ -90,12 +100,22 @@ def test_the_seed_is_the_checksum_of_video_and_number():
         ({"name": "rain"}, "'rain'"),
         ({"severity": 0}, "got 0"),
         ({"severity": 6}, "got 6"),
-        ({"image": np.zeros((31, 64, 3), np.uint8)}, r"at least 32.*\(31, 64\)"),
-        ({"image": np.zeros((64, 64), np.uint8)}, r"\(64, 64\)"),
-        ({"image": np.zeros((64, 64, 3), np.float32)}, "float32"),
+        ({"seeding": "clip"}, "'clip'"),
     ],
 )
-def test_what_cannot_be_corrupted_is_named(change, message):
-    given = {"image": scene(), "name": "fog", "video": "A", "number": 1, **change}
+def test_a_weather_that_is_none_is_named(change, message):
     with pytest.raises(ValueError, match=message):
-        corrupt(**given)
+        Weather(**{"name": "fog", **change})
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((31, 64, 3), np.uint8), r"at least 32.*\(31, 64\)"),
+        (np.zeros((64, 64), np.uint8), r"\(64, 64\)"),
+        (np.zeros((64, 64, 3), np.float32), "float32"),
+    ],
+)
+def test_an_image_that_cannot_be_corrupted_is_named(image, message):
+    with pytest.raises(ValueError, match=message):
+        corrupt(image, Weather("fog"), "A", 1)

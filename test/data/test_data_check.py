@@ -24,7 +24,7 @@ from small_runs import brightness_videos, plain
 from t2g_core.cli import main
 from t2g_core.data.check import check_videos
 from t2g_core.data.corrupted_images import check_record, corrupted_path
-from t2g_core.data.corruptions import corrupt
+from t2g_core.data.corruptions import Weather, corrupt
 from t2g_core.data.datasets import open_dataset, recognise
 from t2g_core.images.files import read_image
 
@@ -121,13 +121,13 @@ def test_corrupted_images_on_disk_are_those_made_on_the_fly(tmp_path, capsys):
     assert "severity 2, numpy.random.seed(" in capsys.readouterr().out
     for frame in video.frames:
         stored = read_image(corrupted_path(out, "snow", root, frame.image_path))
-        made = corrupt(read_image(frame.image_path), "snow", frame.video, frame.number, 2)
+        made = corrupt(read_image(frame.image_path), Weather("snow", 2), frame.video, frame.number)
         np.testing.assert_array_equal(stored, made)
-    check_record(out / "snow", "snow", 2)
+    check_record(out / "snow", Weather("snow", 2))
     assert main([*words, "--out", str(out)]) == 2  # severity 3 does not go into the same folder
     assert "'severity': 2" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match=r"weather\.json is missing"):
-        check_record(out, "snow", 2)
+        check_record(out, Weather("snow", 2))
 
 
 def test_an_image_beside_a_label_of_no_frame_is_found_before_reading(tmp_path):

@@ -21,6 +21,7 @@ from t2g_core.cli import main
 from t2g_core.config import load_config
 from t2g_core.data.camvid import load_camvid
 from t2g_core.data.corrupted_images import write_corrupted
+from t2g_core.data.corruptions import Weather
 from t2g_core.evaluation.command import add_arguments, check_early, conditions, evaluate_all
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet
 from t2g_core.evaluation.tables import format_tables, mean_row, paper_table, write_report
@@ -78,6 +79,18 @@ def test_a_row_of_weather_says_severity_and_seeding(root):
     (row,) = rows_of(root, "--corruption", "fog", "--severity", "2", "--mode", "clip")
     assert (row["corruption"], row["severity"], row["mode"]) == ("fog", 2, "clip")
     assert "crc32('VIDEO:NUMBER')" in row["seeding"]
+    (row,) = rows_of(root, "--corruption", "fog", "--seeding", "video")
+    assert "crc32('VIDEO')" in row["seeding"]
+
+
+def test_a_slower_camera_gives_fewer_frames_at_a_lower_rate(root):
+    (row,) = rows_of(root, "--every", "3")
+    assert (row["frames"], row["every"]) == (3, 3)
+    (video,) = (video.every(3) for video in load_camvid(root, "val"))
+    (whole,) = load_camvid(root, "val")
+    assert video.frames == whole.frames[::3] and video.rate_hz == whole.rate_hz / 3
+    with pytest.raises(ValueError, match="--every: expected 1 or more, got 0"):
+        check_early(parse("--root", str(root), "--every", "0"))
 
 
 def test_all_conditions_end_with_the_mean_of_the_four(root):
@@ -115,7 +128,9 @@ def test_mean_by_hand():
     ],
 )
 def test_conditions_are_spelt_out_once_each(chosen, expected):
-    assert conditions(chosen) == expected
+    words = [word for name in chosen or [] for word in ("--corruption", name)]
+    found = conditions(parse("--root", "x", *words))
+    assert ["clean" if weather is None else weather.name for weather in found] == expected
 
 
 def test_the_table_shows_each_row_and_the_classes(root):
@@ -259,11 +274,13 @@ def test_two_videos_have_intervals_in_table_and_csv(root, tmp_path):
 
 
 def test_weather_on_disk_of_another_severity_is_found_before_the_work(root, tmp_path):
-    write_corrupted(load_camvid(root, "val"), root, tmp_path / "w", "fog", 2)
+    write_corrupted(load_camvid(root, "val"), root, tmp_path / "w", Weather("fog", 2))
     words = ["--root", root, "--weather", tmp_path / "w", "--corruption", "fog"]
     with pytest.raises(ValueError, match="'severity': 2"):
         check_early(parse(*words))
     check_early(parse(*words, "--severity", "2"))
+    with pytest.raises(ValueError, match="VIDEO"):
+        check_early(parse(*words, "--severity", "2", "--seeding", "video"))
 
 
 def test_a_camvid_checkpoint_on_cityscapes_snippets_in_fog(tmp_path, untrained, capsys):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from t2g_core.data.camvid import load_camvid
 from t2g_core.data.corrupted_images import write_corrupted
+from t2g_core.data.corruptions import Weather
 from t2g_core.data.datasets import open_dataset
 from t2g_core.evaluation import evaluate as evaluation
 from t2g_core.evaluation.confidence import miou_interval, vc_interval
@@ -158,8 +159,8 @@ def test_vc_of_a_flickering_frame_by_hand(tmp_path):
 def test_weather_reaches_the_segmenter_and_is_repeatable(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, steady_scene(9)), "val")
     clean, fog, again = (
-        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, corruption=name)
-        for name in ("clean", "fog", "fog")
+        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, weather=weather)
+        for weather in (None, Weather("fog"), Weather("fog"))
     )
     assert miou(fog.confmat) < miou(clean.confmat)
     np.testing.assert_array_equal(fog.confmat, again.confmat)
@@ -168,14 +169,15 @@ def test_weather_reaches_the_segmenter_and_is_repeatable(tmp_path):
 
 def test_a_frame_in_weather_does_not_depend_on_the_mode(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, steady_scene(4)), "val")
+    snow = Weather("snow")
     results = [
-        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, mode=mode, corruption="snow").confmat
+        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, mode=mode, weather=snow).confmat
         for mode in ("stream", "clip", "frame")
     ]
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
     frame = videos[0].frames[2]
-    assert (load_frame(frame, "snow", 3) == load_frame(frame, "snow", 3)).all()
+    assert (load_frame(frame, snow) == load_frame(frame, snow)).all()
 
 
 def test_classes_meet_by_name_and_those_unknown_to_the_model_are_void(tmp_path):
@@ -229,7 +231,7 @@ def test_sparse_labels_go_by_equation_13(tmp_path):
 def test_static_pixels_are_those_of_the_clean_video(tmp_path):
     clean, fog = (
         evaluate(ColourSegmenter(), sparse_videos(tmp_path / name, 19), CAMVID_CLASSES, **options)
-        for name, options in (("a", {}), ("b", {"corruption": "fog"}))
+        for name, options in (("a", {}), ("b", {"weather": Weather("fog")}))
     )
     assert clean.coverage == fog.coverage and fog.vc[8].correct < 1.0
 
@@ -253,10 +255,12 @@ def test_intervals_over_videos_by_hand(tmp_path):
 def test_stored_weather_scores_as_weather_made_on_the_fly(tmp_path):
     root, out = tmp_path / "data", tmp_path / "weather"
     videos = load_camvid(write_camvid(root, steady_scene(4)), "val")
-    write_corrupted(videos, root, out, "fog", 3)
-    made = evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, corruption="fog")
+    write_corrupted(videos, root, out, Weather("fog"))
+    made = evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, weather=Weather("fog"))
     stored = StoredWeather(out, root)
-    read = evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, corruption="fog", stored=stored)
+    read = evaluate(
+        ColourSegmenter(), videos, CAMVID_CLASSES, weather=Weather("fog"), stored=stored
+    )
     np.testing.assert_array_equal(made.confmat, read.confmat)
 
 
@@ -267,8 +271,7 @@ def test_a_label_of_another_size_than_its_image_is_named(tmp_path):
         evaluate(ColourSegmenter(), load_camvid(root, "val"), CAMVID_CLASSES)
 
 
-@pytest.mark.parametrize("options", [{"mode": "batch"}, {"corruption": "rain"}])
-def test_an_unknown_mode_or_weather_is_named(tmp_path, options):
+def test_an_unknown_mode_is_named(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, counting_scene(1)), "val")
-    with pytest.raises(ValueError, match=next(iter(options.values()))):
-        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, **options)
+    with pytest.raises(ValueError, match="batch"):
+        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, mode="batch")
