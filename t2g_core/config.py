@@ -11,13 +11,12 @@ from pathlib import Path
 import yaml
 
 from t2g_core.data import datasets
+from t2g_core.device import BF16, FP32
 from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.dinov2 import EncoderConfig
 from t2g_core.model.frame_heads import FrameHeadConfig
 from t2g_core.model.time2general import Time2GeneralConfig
-
-PRECISIONS = ("bf16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -94,10 +93,8 @@ class TrainConfig:
                 f"train.stages: expected at least one, with clip_frames of 1 to "
                 f"{self.clip_frames}, train.clip_frames, got {longest}"
             )
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"train.precision: expected one of {PRECISIONS}, got {self.precision!r}"
-            )
+        if self.precision not in (BF16, FP32):
+            raise ValueError(f"train.precision: expected bf16 or fp32, got {self.precision!r}")
         if self.dataset not in datasets.NAMES:
             raise ValueError(
                 f"train.dataset: expected one of {datasets.NAMES}, got {self.dataset!r}"

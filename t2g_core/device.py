@@ -1,10 +1,12 @@
-"""Where a model runs, by the names that commands and the node take."""
+"""Where a model runs and how exactly, by the names that commands and the node take."""
 
 from __future__ import annotations
 
 import re
 
 AUTO = "auto"
+BF16, FP32 = "bf16", "fp32"
+PRECISIONS = (AUTO, BF16, FP32)
 
 
 def check_device_name(name: str) -> None:
@@ -29,3 +31,27 @@ def find_device(name: str) -> str:
     if name != "cpu" and wanted >= count:
         raise ValueError(f"device {name}: PyTorch {torch.__version__} sees {count} CUDA GPUs here")
     return name
+
+
+def check_precision_name(name: str) -> None:
+    """Raise ValueError unless it is one of PRECISIONS. Needs no PyTorch."""
+    if name not in PRECISIONS:
+        raise ValueError(f"precision: expected auto, bf16 or fp32, got {name!r}")
+
+
+def find_precision(name: str, device: str) -> str:
+    """`bf16` or `fp32`; `auto` is bf16 where the device multiplies it in hardware.
+
+    Elsewhere bfloat16 is emulated, and slower than float32.
+    """
+    import torch  # seconds
+
+    check_precision_name(name)
+    if name != AUTO:
+        return name
+    if device == "cpu":
+        has = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot say
+        fast = any(has.get(unit) for unit in ("avx512_bf16", "amx_bf16", "bf16"))
+    else:
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
+    return BF16 if fast else FP32

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def load_video_segmenter(
-    checkpoint: str, device: str, encoder_weights: str, consistency_window: int
+    checkpoint: str, device: str, precision: str, encoder_weights: str, consistency_window: int
 ) -> tuple[VideoSegmenter, str]:
     """Load the checkpoint and its encoder onto the device; return them with the device's name.
 
-    checkpoint: path, `~` allowed; empty for the shipped one. device, encoder_weights: see the
-    parameters.
+    checkpoint: path, `~` allowed; empty for the shipped one. device, precision, encoder_weights:
+    see the parameters.
 
     Raises:
         FileNotFoundError, ValueError, RuntimeError: no such checkpoint, not one, or no such device.
@@ -28,5 +28,5 @@ def load_video_segmenter(
 
     device = find_device(device)
     path = Path(checkpoint).expanduser() if checkpoint else None
-    segmenter = StreamingSegmenter.from_checkpoint(path, device, encoder_weights)
+    segmenter = StreamingSegmenter.from_checkpoint(path, device, encoder_weights, precision)
     return VideoSegmenter(segmenter, consistency_window), device

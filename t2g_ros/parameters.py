@@ -16,7 +16,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from t2g_core.device import check_device_name
+from t2g_core.device import PRECISIONS, check_device_name, check_precision_name
 from t2g_core.metrics.mask_stability import MAX_WINDOW
 from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_ros.image_input import AUTO, BEST_EFFORT, RELIABLE
@@ -28,6 +28,7 @@ class SegmenterParameters:
 
     checkpoint: str
     device: str
+    precision: str
     encoder_weights: str
     reliability: str
     consistency_window: int
@@ -62,6 +63,16 @@ def declare_parameters(node: Node) -> None:
         ParameterDescriptor(
             description="Where the model runs.",
             additional_constraints="auto (a GPU if there is one), cpu, cuda or cuda:<number>",
+            read_only=True,
+        ),
+    )
+    node.declare_parameter(
+        "precision",
+        AUTO,
+        ParameterDescriptor(
+            description="Numbers the frozen encoder computes with: auto takes bf16 where the "
+            "processor or GPU has it.",
+            additional_constraints=", ".join(PRECISIONS),
             read_only=True,
         ),
     )
@@ -190,6 +201,7 @@ def check_early(parameters: SegmenterParameters) -> None:
     if parameters.checkpoint and not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint {checkpoint}")
     check_device_name(parameters.device)
+    check_precision_name(parameters.precision)
     if parameters.reliability not in (AUTO, RELIABLE, BEST_EFFORT):
         raise ValueError(
             f"reliability: expected {AUTO}, {RELIABLE} or {BEST_EFFORT}, "

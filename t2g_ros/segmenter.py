@@ -173,13 +173,15 @@ class Segmenter(Node):
         self._video, self._device = load_video_segmenter(
             parameters.checkpoint,
             parameters.device,
+            parameters.precision,
             parameters.encoder_weights,
             parameters.consistency_window,
         )
         segmenter = self._video.segmenter
         self.get_logger().info(
-            f"ready after {time.monotonic() - self._started_s:.1f} s on {self._device}: "
-            f"{len(segmenter.class_names)} classes, clips of {segmenter.clip_length} frames"
+            f"ready after {time.monotonic() - self._started_s:.1f} s on {self._device} in "
+            f"{segmenter.precision}: {len(segmenter.class_names)} classes, "
+            f"clips of {segmenter.clip_length} frames"
         )
         self._state, self._state_detail = RUNNING, ""
 

@@ -76,14 +76,16 @@ def small_checkpoint(head: str = "time2general") -> Checkpoint:
     return Checkpoint(model, config, CAMVID_CLASSES, palette)
 
 
-def small_segmenter(head: str = "time2general", device: str = "cpu") -> StreamingSegmenter:
+def small_segmenter(
+    head: str = "time2general", device: str = "cpu", precision: str = "auto"
+) -> StreamingSegmenter:
     """The small model behind the real streaming interface."""
     torch.manual_seed(1)
     checkpoint = small_checkpoint(head)
     torch.manual_seed(1)
     encoder = build_encoder(small_config(head), device)
     checkpoint.model.to(device)
-    return StreamingSegmenter(checkpoint, encoder, device)
+    return StreamingSegmenter(checkpoint, encoder, device, precision)
 
 
 def write_small_checkpoint(path, head: str = "time2general") -> None:

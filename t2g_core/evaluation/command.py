@@ -17,7 +17,7 @@ from t2g_core.data.corrupted_images import check_record
 from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather, load_library
 from t2g_core.data.datasets import NAMES, open_dataset
 from t2g_core.data.video import Video, VideoFrame
-from t2g_core.device import find_device
+from t2g_core.device import AUTO, PRECISIONS, find_device, find_precision
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_picture
 from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
 from t2g_core.evaluation.modes import MODES
@@ -101,6 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="default: %(default)s")
     parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=AUTO,
+        help="of the frozen encoder; auto: bf16 where the processor has it (default: %(default)s)",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print one JSON object instead of tables; with several checkpoints or conditions it "
@@ -121,10 +127,11 @@ def run(args: argparse.Namespace) -> int:
     """
     check_early(args)
     args.device = find_device(args.device)
+    args.precision = find_precision(args.precision, args.device)
     dataset = open_dataset(args.data, args.root)
     videos = dataset.load_videos(args.split)
     paths = args.checkpoint or [None]
-    segmenters = load_segmenters(paths, args.device, shared=bool(args.running_mean))
+    segmenters = load_segmenters(paths, args.device, args.precision, shared=bool(args.running_mean))
     segmenters = with_running_means(segmenters, args.running_mean)
     rows = evaluate_all(segmenters, videos, dataset.class_names, args)
     document = rows[0] if len(rows) == 1 else {"results": rows}
@@ -172,6 +179,7 @@ def evaluate_all(
                 weather=weather,
                 every=args.every,
                 device=args.device,
+                precision=args.precision,
             )
             for name in segmenters
         }
@@ -185,7 +193,7 @@ def evaluate_all(
 
 
 def load_segmenters(
-    paths: Sequence[Path | None], device: str, shared: bool = False
+    paths: Sequence[Path | None], device: str, precision: str = AUTO, shared: bool = False
 ) -> dict[str, StreamingSegmenter]:
     """The segmenters by name; those of one frozen encoder share its pass over a frame.
 
@@ -203,7 +211,7 @@ def load_segmenters(
         most = max(c.model.head.clip_length for c in checkpoints.values())
         encoders = {key: EncoderMemo(encoder, most) for key, encoder in encoders.items()}
     return {
-        name: StreamingSegmenter(c, encoders[c.config.encoder, c.config.depth], device)
+        name: StreamingSegmenter(c, encoders[c.config.encoder, c.config.depth], device, precision)
         for name, c in checkpoints.items()
     }
 

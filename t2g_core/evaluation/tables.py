@@ -36,6 +36,7 @@ class Settings:
     weather: Weather | None
     every: int
     device: str
+    precision: str
 
     @property
     def condition(self) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from t2g_core.device import find_device
+from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.recordings.bag import check_crcs, pick_image_topic
 from t2g_core.recordings.clip_meter import latency_summary
 from t2g_core.recordings.clip_source import ClipFrame, bag_frames
@@ -89,6 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
     )
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=AUTO, help="as the node's (default: %(default)s)"
+    )
     parser.add_argument("--encoder-weights", metavar="WHERE", help="as the node's parameter")
     parser.add_argument("--frames", type=int, help="only the first N images")
     parser.add_argument(
@@ -107,7 +110,9 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.bag.resolve().parent / f"{args.bag.resolve().name}_t2g"
     make_folder(out)
     check_crcs(args.bag)
-    segmenter = StreamingSegmenter.from_checkpoint(args.checkpoint, device, args.encoder_weights)
+    segmenter = StreamingSegmenter.from_checkpoint(
+        args.checkpoint, device, args.encoder_weights, args.precision
+    )
     frames = itertools.islice(bag_frames(args.bag, topic, args.labels_topic), args.frames)
     offline = OfflineRun(segmenter, args.max_gap)
     stamps = [f.stamp_ns for f in itertools.islice(bag_frames(args.bag, topic, None), 30)]

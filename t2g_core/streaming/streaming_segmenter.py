@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from t2g_core.build import build_encoder
 from t2g_core.checkpoint import Checkpoint, load_checkpoint
+from t2g_core.device import AUTO, BF16, find_precision
 from t2g_core.encoders.preprocess import fit_size, normalise, resize
 from t2g_core.model.frozen_tokens import Encoder
 from t2g_core.model.method import Features, Method, State
@@ -52,9 +53,13 @@ class StreamingSegmenter:
     one the clip model gives the newest of the same frames, also while the buffer fills.
     """
 
-    def __init__(self, checkpoint: Checkpoint, encoder: Encoder, device: str = "cpu"):
+    def __init__(
+        self, checkpoint: Checkpoint, encoder: Encoder, device: str = "cpu", precision: str = AUTO
+    ):
+        """precision: of the frozen encoder, one of `device.PRECISIONS`."""
         self.method: Method = checkpoint.model.with_encoder(encoder)
         self.device = device
+        self.precision = find_precision(precision, device)
         self.input_size = checkpoint.config.input_size
         self.class_names = checkpoint.class_names
         self.palette = np.array(checkpoint.palette, np.uint8)
@@ -66,17 +71,18 @@ class StreamingSegmenter:
         path: str | Path | None = None,
         device: str = "cpu",
         encoder_weights: str | None = None,
+        precision: str = AUTO,
     ) -> StreamingSegmenter:
         """Load a checkpoint (None: the shipped one) and the frozen encoder that it names.
 
         encoder_weights: where the encoder's weights are, if not where they were at the training:
-        a value of the config's `encoder.weights`.
+        a value of the config's `encoder.weights`. precision: see `__init__`.
         """
         checkpoint = load_checkpoint(path, device)
         config = checkpoint.config
         if encoder_weights:
             config = replace(config, encoder=replace(config.encoder, weights=encoder_weights))
-        return cls(checkpoint, build_encoder(config, device), device)
+        return cls(checkpoint, build_encoder(config, device), device, precision)
 
     def with_running_mean(self, weight: float) -> StreamingSegmenter:
         """The same frame-by-frame segmenter with a running mean over its probabilities.
@@ -111,7 +117,10 @@ class StreamingSegmenter:
         size = fit_size((frame.shape[1], frame.shape[0]), self.input_size)
         resized = resize(frame, size)
         images = normalise(torch.from_numpy(resized).to(self.device))[None]
-        return EncodedFrame(self.method.encode(images), (frame.shape[1], frame.shape[0]))
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.precision == BF16):
+            features = self.method.encode(images)
+        return EncodedFrame(features, (frame.shape[1], frame.shape[0]))
 
     @torch.inference_mode()
     def step_encoded(

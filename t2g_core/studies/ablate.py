@@ -11,6 +11,7 @@ from pathlib import Path
 from t2g_core.config import Config, load_config
 from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY
 from t2g_core.data.datasets import NAMES, open_dataset
+from t2g_core.device import AUTO, find_precision
 from t2g_core.evaluation.command import evaluate_all, load_segmenters
 from t2g_core.evaluation.evaluate import CLEAN
 from t2g_core.evaluation.modes import MODES
@@ -81,6 +82,7 @@ def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] |
         every=1,
         mode=args.mode,
         device=args.device,
+        precision=find_precision(AUTO, args.device),
         weather=None,
         out=None,
     )
@@ -94,7 +96,7 @@ def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] |
     if not train(config, training_arguments(out, args)):
         return None
     dataset = open_dataset(evaluation.data, evaluation.root)
-    segmenters = load_segmenters([out / "model.safetensors"], args.device)
+    segmenters = load_segmenters([out / "model.safetensors"], args.device, evaluation.precision)
     videos = dataset.load_videos(args.split)
     rows = evaluate_all(segmenters, videos, dataset.class_names, evaluation)
     stored.write_text(json.dumps({"key": key, "rows": rows}, indent=2) + "\n")

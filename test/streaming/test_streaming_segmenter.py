@@ -68,12 +68,22 @@ def test_a_gpu_gives_the_masks_of_the_cpu(device):
     frames = video(3)
     results = []
     for where in ("cpu", device):
-        segmenter = small_segmenter(device=where)
+        segmenter = small_segmenter(device=where, precision="fp32")
         state = segmenter.start()
         for frame in frames:
             result, state = segmenter.step(frame, state)
         results.append(result)
     assert (results[0].mask == results[1].mask).mean() > 0.995
+
+
+def test_precision_is_that_of_the_frozen_encoder_alone():
+    frame = video(1)[0]
+    exact, rounded = (
+        small_segmenter(precision=precision).encode(frame).features.tokens[-1]
+        for precision in ("fp32", "bf16")
+    )
+    error = (exact - rounded).abs().max() / exact.abs().max()
+    assert 1e-5 < error < 0.05  # bfloat16 has steps of 0.4 %
 
 
 def test_state_is_a_value():
