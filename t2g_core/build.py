@@ -6,7 +6,7 @@ import torch
 
 from t2g_core.config import Config
 from t2g_core.encoders.depth_anything import RGBDepthEncoder, build_depth_encoder
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.model.frame_heads import FrameHead
 from t2g_core.model.frozen_tokens import TrainablePart
 from t2g_core.model.time2general import Time2General

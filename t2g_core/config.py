@@ -14,7 +14,7 @@ from t2g_core.data import datasets
 from t2g_core.device import BF16, FP32
 from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
-from t2g_core.encoders.dinov2 import EncoderConfig
+from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.model.frame_heads import FrameHeadConfig
 from t2g_core.model.time2general import Time2GeneralConfig
 

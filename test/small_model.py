@@ -11,7 +11,7 @@ from t2g_core.checkpoint import Checkpoint, save_checkpoint
 from t2g_core.config import Config, StageConfig, TrainConfig
 from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
-from t2g_core.encoders.dinov2 import EncoderConfig
+from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.labels import CAMVID_CLASSES, PALETTE
 from t2g_core.model.frame_heads import FrameHeadConfig
 from t2g_core.model.time2general import Time2GeneralConfig

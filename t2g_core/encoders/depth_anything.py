@@ -1,7 +1,7 @@
 """Depth Anything V2 as a second frozen encoder, read at the same blocks as the RGB encoder.
 
-Its backbone is a DINOv2 of the RGB encoder's architecture with weights of its own, so it runs in
-timm's ViT like the other; only the names of its weights, those of transformers, are translated.
+Its backbone is a DINOv2 of the RGB encoder's size with weights of its own, so it runs in timm's ViT
+like the other; only the names of its weights, those of transformers, are translated.
 Its depth head is not needed.
 """
 
@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from t2g_core.encoders.dinov2 import EncoderConfig, FrozenEncoder
 from t2g_core.encoders.dinov2_names import to_timm
+from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
 
 REPOSITORIES = {  # of the same size as the RGB encoder
     "vit_small_patch14_dinov2": "depth-anything/Depth-Anything-V2-Small-hf",
@@ -35,7 +35,7 @@ WAYS = (
 class DepthConfig:
     """weights: `hub`, `random`, or the path of a folder or safetensors file in the hub's format.
 
-    Size, blocks and patch size are those of the RGB encoder.
+    Size, blocks and patch size are those of the RGB encoder, also where that is a DINOv3.
     """
 
     weights: str = "hub"
@@ -66,13 +66,14 @@ def build_depth_encoder(rgb: EncoderConfig, config: DepthConfig) -> FrozenEncode
         FileNotFoundError: the path holds no weights.
         ConnectionError: `hub` without a network.
     """
-    encoder = FrozenEncoder(replace(rgb, weights="random"))
+    name = rgb.name.replace("patch16_dinov3", "patch14_dinov2")
+    encoder = FrozenEncoder(replace(rgb, name=name, weights="random"))
     if config.weights != "random":
-        path = _find(rgb.name, config.weights)
+        path = _find(name, config.weights)
         try:
             encoder.load(to_timm(load_file(path), "backbone."))
         except (SafetensorError, KeyError, RuntimeError) as error:
-            raise ValueError(f"{path} is no Depth Anything V2 for {rgb.name}: {error}") from error
+            raise ValueError(f"{path} is no Depth Anything V2 for {name}: {error}") from error
     return encoder
 
 

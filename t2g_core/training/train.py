@@ -22,7 +22,7 @@ from t2g_core.data.datasets import Dataset, open_dataset
 from t2g_core.data.video import Video
 from t2g_core.device import find_device
 from t2g_core.encoders.class_text import embed_class_names
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.evaluation.evaluate import evaluate
 from t2g_core.metrics.iou import miou
 from t2g_core.model.frozen_tokens import TrainablePart

@@ -9,7 +9,7 @@ from small_model import ENCODER
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
 from t2g_core.encoders.depth_anything import DepthConfig, RGBDepthEncoder, build_depth_encoder
-from t2g_core.encoders.dinov2 import EncoderConfig, FrozenEncoder
+from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
 
 SMALL = EncoderConfig("vit_small_patch14_dinov2", "random", (2, 5, 8, 11), 14)
 SIZES = {  # timm's name: width, blocks, heads
@@ -95,6 +95,15 @@ def test_rgb_comes_first_and_both_are_frozen():
         torch.testing.assert_close(found, wanted)
     assert not any(p.requires_grad for p in both.parameters())
     assert not depth.vit.training
+
+
+def test_a_dinov3_goes_with_the_depth_encoder_of_its_size():
+    rgb = EncoderConfig("vit_small_patch16_dinov3", "random", (11,), 16)
+    with torch.device("meta"):
+        depth = build_depth_encoder(rgb, DepthConfig("random"))
+        tokens = RGBDepthEncoder(FrozenEncoder(rgb), depth)(torch.zeros(1, 3, 32, 48))
+    assert depth.config.name == "vit_small_patch14_dinov2"
+    assert [t.shape for t in tokens] == [(1, 6, 384)] * 2
 
 
 def test_without_a_network_the_ways_are_named(monkeypatch, tmp_path):

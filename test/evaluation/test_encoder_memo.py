@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from small_model import ENCODER, small_checkpoint
 
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.evaluation.encoder_memo import EncoderMemo
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 

@@ -13,7 +13,7 @@ from small_model import ENCODER, small_config, stages
 from small_runs import brightness_videos, plain
 
 from t2g_core.cli import main
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.studies.ablation_table import markdown
 
 

