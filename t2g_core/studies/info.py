@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import nn
@@ -38,7 +39,7 @@ class Info:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `t2g info`."""
-    parser.add_argument("config", help="e.g. config/time2general_paper.yaml")
+    parser.add_argument("config", help="e.g. config/paper_vitl.yaml")
     parser.add_argument("--size", help="WIDTHxHEIGHT of a frame (default: the config's input_size)")
     parser.add_argument(
         "--classes", type=int, default=15, help="classes to tell apart (default: the paper's 15)"
@@ -49,18 +50,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also run one training step of the longest clip at full size, with random frozen "
         "weights, and print its time and peak memory",
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.add_argument(
         "--device", default="cpu", help="of --train-step: cpu or cuda (default: %(default)s)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table."""
+    """Print the table, or the same as JSON."""
     config = load_config(args.config)
     size = parse_size(args.size, config)
-    print(format_info(model_info(config, size, args.classes), size))
+    info = model_info(config, size, args.classes)
+    if not args.json:
+        print(format_info(info, size))
+    step = None
     if args.train_step:
-        print(measure_train_step(without_weights(config), args.classes, args.device))
+        step = measure_train_step(without_weights(config), args.classes, args.device)
+    if args.json:
+        record = {"config": args.config, "size": size, **asdict(info)}
+        print(json.dumps(record | ({"train_step": asdict(step)} if step else {})))
+    elif step:
+        print(step)
     return 0
 
 

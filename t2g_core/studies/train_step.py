@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from dataclasses import dataclass
 
 import torch
 
@@ -16,7 +17,34 @@ from t2g_core.training.encoded_clips import EncodedClip, encode
 from t2g_core.training.losses import TrainingLoss
 
 
-def measure_train_step(config: Config, classes: int, device: str) -> str:
+@dataclass(frozen=True)
+class TrainStep:
+    """encoders_s: the frozen encoders' time; step_s: forward, backward and optimiser [s].
+
+    losses: weighted, by name. peak_bytes: see `peak_memory`.
+    """
+
+    frames: int
+    crop_size: tuple[int, int]
+    precision: str
+    device: str
+    encoders_s: float
+    step_s: float
+    losses: dict[str, float]
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        width, height = self.crop_size
+        values = ", ".join(f"{name} {value:.3f}" for name, value in self.losses.items())
+        return (
+            f"one training step, {self.frames} frames of {width}x{height}, {self.precision}, on "
+            f"{self.device}: frozen encoders {self.encoders_s:.1f} s, forward, backward and "
+            f"optimiser {self.step_s:.1f} s; losses {values}; "
+            f"peak memory {self.peak_bytes / 1e9:.1f} GB"
+        )
+
+
+def measure_train_step(config: Config, classes: int, device: str) -> TrainStep:
     """Encode one clip of `clip_frames` crops, then losses, backward pass and optimiser step.
 
     Frames and labels are random; the batch is one clip, as nothing is cached in this step. On a
@@ -44,12 +72,15 @@ def measure_train_step(config: Config, classes: int, device: str) -> str:
     encoded = time.perf_counter()
     losses = _step(model, optimizer, clip, config, classes, device)
     done = time.perf_counter()
-    values = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-    return (
-        f"one training step, {c.clip_frames} frames of {c.crop_size[0]}x{c.crop_size[1]}, "
-        f"{c.precision}, on {device}: frozen encoders {encoded - start:.1f} s, "
-        f"forward, backward and optimiser {done - encoded:.1f} s; losses {values}; "
-        f"peak memory {peak_memory(device) / 1e9:.1f} GB"
+    return TrainStep(
+        frames=c.clip_frames,
+        crop_size=c.crop_size,
+        precision=c.precision,
+        device=device,
+        encoders_s=encoded - start,
+        step_s=done - encoded,
+        losses=losses,
+        peak_bytes=peak_memory(device),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from t2g_core.studies.info import count, count_flops, model_info, parse_size
 from t2g_core.studies.train_step import measure_train_step, random_clip
 
 CONFIGS = Path(__file__).parents[2] / "config"
+MODELS = sorted(p for p in CONFIGS.rglob("*.yaml") if p.name != "segmenter.yaml")
 
 
 def tensors(memory) -> list[torch.Tensor]:
@@ -78,7 +80,7 @@ def test_depth_doubles_the_frozen_part_and_adds_a_trainable_one():
 
 
 def test_the_papers_configuration_stays_under_the_papers_parameters():
-    config = load_config(CONFIGS / "time2general_paper.yaml")
+    config = load_config(CONFIGS / "paper_vitl.yaml")
     assert (config.time2general.num_queries, config.time2general.dim) == (100, 256)
     assert (config.time2general.num_blocks, config.time2general.clip_length) == (9, 5)
     assert (config.time2general.attention, config.depth) == ("deformable", DepthConfig("hub"))
@@ -98,6 +100,29 @@ def test_the_command_prints_a_table(capsys, name):
     assert any("kept of a frame" in line for line in lines) == (name != "conv_head")
 
 
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_model_can_be_built(path):
+    info = model_info(load_config(path), (96, 64), 15)
+    assert sum(part.trainable for part in info.parts) > 0
+
+
+@pytest.mark.parametrize("size", ["s", "b", "l"])
+def test_the_papers_sisters_differ_in_their_encoders_alone(size):
+    sister, paper = (load_config(CONFIGS / f"paper_vit{name}.yaml") for name in (size, "l"))
+    assert replace(sister, encoder=paper.encoder) == paper
+    assert sister.encoder.weights == "hub"
+
+
+def test_json_holds_what_the_table_says(capsys):
+    config = str(CONFIGS / "conv_head.yaml")
+    assert main(["info", config, "--size", "96x64", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["size"] == [96, 64] and "train_step" not in found
+    parts = {part["name"]: part for part in found["parts"]}
+    assert parts["RGB encoder"]["frozen"] == pytest.approx(22.12e6, rel=1e-3)
+    assert parts["frame head"]["trainable"] > 1e6
+
+
 @pytest.mark.parametrize("text", ["96", "96x60", "0x16", "axb", "16x16x16"])
 def test_a_size_that_is_none_is_named(text):
     with pytest.raises(ValueError, match="WIDTHxHEIGHT in multiples of 16"):
@@ -110,9 +135,10 @@ def test_a_size_that_is_none_is_named(text):
 def test_a_training_step_runs_and_reports(head):
     config = small_config(head)
     config = replace(config, text=replace(config.text, weights="random"))
-    report = measure_train_step(config, 11, "cpu")
-    assert "3 frames of 96x64, fp32, on cpu" in report and "peak memory" in report
-    assert ("set " in report) == (head == "depth")
+    step = measure_train_step(config, 11, "cpu")
+    assert "3 frames of 96x64, fp32, on cpu" in str(step)
+    assert step.peak_bytes > 1e8 and step.encoders_s > 0 and step.step_s > 0
+    assert ("set" in step.losses) == (head == "depth")
     with pytest.raises(ValueError, match="no section train"):
         measure_train_step(replace(config, train=None), 11, "cpu")
 
