@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the frozen encoder; auto: bf16 where the processor has it (default: %(default)s)",
     )
     parser.add_argument(
+        "--without-depth",
+        action="store_true",
+        help="leave out the depth encoder of checkpoints that were trained with one (beta = 1)",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print one JSON object instead of tables; with several checkpoints or conditions it "
@@ -131,7 +137,13 @@ def run(args: argparse.Namespace) -> int:
     dataset = open_dataset(args.data, args.root)
     videos = dataset.load_videos(args.split)
     paths = args.checkpoint or [None]
-    segmenters = load_segmenters(paths, args.device, args.precision, shared=bool(args.running_mean))
+    segmenters = load_segmenters(
+        paths,
+        args.device,
+        args.precision,
+        shared=bool(args.running_mean),
+        depth=not args.without_depth,
+    )
     segmenters = with_running_means(segmenters, args.running_mean)
     rows = evaluate_all(segmenters, videos, dataset.class_names, args)
     document = rows[0] if len(rows) == 1 else {"results": rows}
@@ -180,6 +192,7 @@ def evaluate_all(
                 every=args.every,
                 device=args.device,
                 precision=args.precision,
+                without_depth=args.without_depth,
             )
             for name in segmenters
         }
@@ -193,11 +206,16 @@ def evaluate_all(
 
 
 def load_segmenters(
-    paths: Sequence[Path | None], device: str, precision: str = AUTO, shared: bool = False
+    paths: Sequence[Path | None],
+    device: str,
+    precision: str = AUTO,
+    shared: bool = False,
+    depth: bool = True,
 ) -> dict[str, StreamingSegmenter]:
     """The segmenters by name; those of one frozen encoder share its pass over a frame.
 
     shared: also where there is one alone, because running means of it will look at its frames.
+    depth: False leaves out the depth encoder of those trained with one.
     """
     from t2g_core.build import build_encoder  # torch loads only when it is needed
     from t2g_core.checkpoint import load_checkpoint
@@ -205,13 +223,18 @@ def load_segmenters(
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
     checkpoints = {"shipped" if p is None else str(p): load_checkpoint(p, device) for p in paths}
-    encoders = {(c.config.encoder, c.config.depth): c.config for c in checkpoints.values()}
+    configs = {
+        name: c.config if depth else replace(c.config, depth=None)
+        for name, c in checkpoints.items()
+    }
+    keys = {name: (config.encoder, config.depth) for name, config in configs.items()}
+    encoders = {keys[name]: config for name, config in configs.items()}
     encoders = {key: build_encoder(config, device) for key, config in encoders.items()}
     if len(checkpoints) > 1 or shared:
         most = max(c.model.head.clip_length for c in checkpoints.values())
         encoders = {key: EncoderMemo(encoder, most) for key, encoder in encoders.items()}
     return {
-        name: StreamingSegmenter(c, encoders[c.config.encoder, c.config.depth], device, precision)
+        name: StreamingSegmenter(c, encoders[keys[name]], device, precision)
         for name, c in checkpoints.items()
     }
 

@@ -37,6 +37,7 @@ class Settings:
     every: int
     device: str
     precision: str
+    without_depth: bool = False
 
     @property
     def condition(self) -> str:

@@ -26,7 +26,8 @@ class TokenStandardizer(nn.Module):
             self.scale[layer] = 1.0 / tokens.std(dim=0).clamp_min(1e-4)
 
     def forward(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
-        """One (B, N, C) a layer -> the same shapes, standardised."""
-        return [
-            (x - mean) * scale for x, mean, scale in zip(tokens, self.mean, self.scale, strict=True)
-        ]
+        """One (B, N, C) a layer -> the same shapes, standardised.
+
+        Fewer layers than were fitted are the first ones: RGB without the depth that follows.
+        """
+        return [(x - self.mean[i]) * self.scale[i] for i, x in enumerate(tokens)]

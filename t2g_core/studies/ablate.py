@@ -83,6 +83,7 @@ def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] |
         mode=args.mode,
         device=args.device,
         precision=find_precision(AUTO, args.device),
+        without_depth=False,
         weather=None,
         out=None,
     )

@@ -14,6 +14,7 @@ import torch
 from colour_segmenter import ColourSegmenter, write_camvid
 from dataset_trees import write_cityscapes
 from PIL import Image
+from small_model import write_small_checkpoint
 
 from t2g_core.build import build_trainable_part
 from t2g_core.checkpoint import save_checkpoint
@@ -22,7 +23,15 @@ from t2g_core.config import load_config
 from t2g_core.data.camvid import load_camvid
 from t2g_core.data.corrupted_images import write_corrupted
 from t2g_core.data.corruptions import Weather
-from t2g_core.evaluation.command import add_arguments, check_early, conditions, evaluate_all
+from t2g_core.encoders.depth_anything import RGBDepthEncoder
+from t2g_core.encoders.frozen_vit import FrozenEncoder
+from t2g_core.evaluation.command import (
+    add_arguments,
+    check_early,
+    conditions,
+    evaluate_all,
+    load_segmenters,
+)
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet
 from t2g_core.evaluation.tables import format_tables, mean_row, paper_table, write_report
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
@@ -231,6 +240,16 @@ def test_the_command_prints_one_flat_object_for_one_checkpoint(root, untrained, 
     assert row["checkpoint"] == str(untrained) and row["frames"] == 9
     for other in by_mode.values():  # a head without memory cannot tell the modes apart
         assert (other["miou"], other["iou"], other["vc8"]) == (row["miou"], row["iou"], row["vc8"])
+
+
+def test_a_model_with_depth_is_also_evaluated_without(root, tmp_path, capsys):
+    path = tmp_path / "depth.safetensors"
+    write_small_checkpoint(path, "depth")
+    for depth, kind in ((True, RGBDepthEncoder), (False, FrozenEncoder)):
+        (segmenter,) = load_segmenters([path], "cpu", depth=depth).values()
+        assert isinstance(segmenter.method.encoder, kind)
+    row = eval_json(capsys, "--root", root, "--checkpoint", path, "--without-depth")
+    assert row["without_depth"] and row["frames"] == 9
 
 
 def test_the_command_lists_several_results_and_writes_them(root, untrained, tmp_path, capsys):

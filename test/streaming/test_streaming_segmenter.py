@@ -119,6 +119,19 @@ def test_depth_tokens_travel_with_the_rgb_tokens():
     assert not torch.allclose(probs, without, atol=1e-4)
 
 
+def test_a_model_of_both_encoders_runs_on_rgb_alone_with_gates_at_one():
+    """As it would with beta = 1 and both: without depth tokens nothing else changes."""
+    segmenter, frames = small_segmenter("depth"), video(1)
+    frame = segmenter.encode(frames[0]).features
+    with torch.inference_mode():
+        alone = frame._replace(tokens=frame.tokens[:4])
+        rgb, _ = segmenter.method.step(alone, segmenter.method.start())
+        for layer in segmenter.method.trained.head.stability_queries.layers:
+            layer.depth_gate.fill_(50.0)  # its sigmoid is 1
+        both, _ = segmenter.method.step(frame, segmenter.method.start())
+    torch.testing.assert_close(rgb, both)
+
+
 @pytest.mark.parametrize("head", ["linear", "conv"])
 def test_frame_heads_stream_with_a_memory_of_one(head):
     segmenter, frames = small_segmenter(head), video(3)
