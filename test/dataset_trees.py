@@ -68,6 +68,34 @@ def write_apolloscape(root: Path, road: str = "road02_ins", split: str = "train"
     return root
 
 
+# Of the full release: on the grid of 30 but for 901, val at 15 Hz, test.
+CAMVID_FRAMES = (
+    "0006R0_f00930",
+    *(f"0016E5_{n:05d}" for n in (810, 840, 870, 901, 930, 4350, 7959, 7961, 7963)),
+    "Seq05VD_f00000",
+)
+
+
+def write_camvid_full(root: Path, stems=CAMVID_FRAMES) -> Path:
+    """The 32-class release; the label is Wall over Road."""
+    for stem in stems:
+        write_image(root / "701_StillsRaw_full" / f"{stem}.png")
+        colours = np.full((*SIZE[::-1], 3), (64, 192, 0), np.uint8)
+        colours[20:] = (128, 64, 128)
+        label = root / "LabeledApproved_full" / f"{stem}_L.png"
+        label.parent.mkdir(exist_ok=True)
+        Image.fromarray(colours).save(label)
+    return root
+
+
+def write_camvid_segnet(root: Path, split: str = "val") -> Path:
+    """The eleven-class release as it came with SegNet; the label is sky (0) over road (3)."""
+    for stem in ("0016E5_07959", "0016E5_07961"):
+        write_image(root / split / f"{stem}.png")
+        write_ids(root / f"{split}annot" / f"{stem}.png", 0, 3)
+    return root
+
+
 def write_own_video(root: Path, unlabelled=(2,)) -> Path:
     """Four frames of a drive at 10 Hz with the classes floor and shelf."""
     (root / "train").mkdir(parents=True)

@@ -1,14 +1,25 @@
 """CamVid: driving video with a label on every listed frame (Brostow et al., 2009).
 
-Expected on disk, images as JPEG or PNG, labels as PNG under the same stem (or the stem and ``_L``,
-as the full release writes them)::
+Three layouts are read as they unpack, images as JPEG or PNG. The full release of 701 frames, whose
+splits are those of SegNet's lists::
+
+    ROOT/701_StillsRaw_full/0001TP_006690.png
+    ROOT/LabeledApproved_full/0001TP_006690_L.png
+
+the eleven-class release that came with SegNet::
+
+    ROOT/train/0001TP_006690.png     ROOT/val/...     ROOT/test/...
+    ROOT/trainannot/0001TP_006690.png
+
+and folders of one's own, labels under the same stem or the stem and ``_L``::
 
     ROOT/train/images/0001TP_006690.jpg     ROOT/val/images/...
     ROOT/train/labels/0001TP_006690.png     ROOT/val/labels/...
 
 A label is either an index image of the eleven classes (11 or 255 is void), or one of the full
 release's colour pictures of 32 classes, which are mapped by class name. A stem reads
-``SEQUENCE_FRAME``; frame numbers count the 30 frames a second of the original video.
+``SEQUENCE_FRAME``; frame numbers count the 30 frames a second of the original video. One of them,
+0016E5_00901, is a frame off the grid of 30; it does not end its video.
 """
 
 from __future__ import annotations
@@ -27,6 +38,18 @@ from t2g_core.images.files import open_whole
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
 
 VIDEO_RATE_HZ = 30.0
+OFF_GRID = 1 / 30  # of a step: a frame of 30
+FULL_IMAGES, FULL_LABELS = "701_StillsRaw_full", "LabeledApproved_full"
+SPLITS = {  # of the full release: sequence, first and last frame
+    "train": (
+        ("0001TP", 6690, 8520),
+        ("0006R0", 930, 3930),
+        ("0016E5", 390, 7920),
+        ("0016E5", 8190, 8640),
+    ),
+    "val": (("0016E5", 7959, 8159),),
+    "test": (("0001TP", 8550, 10380), ("Seq05VD", 0, 5100)),
+}
 VOID_ID = 11  # of the eleven-class release; read_label turns it into IGNORE_INDEX
 
 # The 32 classes of the full release: colour, and the class it counts as (None: void).
@@ -75,12 +98,12 @@ def load_camvid(root: str | Path, split: str) -> list[Video]:
     Raises ``FileNotFoundError`` for a missing folder, a folder without images or an image or label
     without its partner, ``ValueError`` for a file name that is not ``SEQUENCE_FRAME``.
     """
-    return _load(Path(root) / split, read_label)
+    return _load(Path(root), split, read_label)
 
 
 def load_camvid15(root: str | Path, split: str) -> list[Video]:
     """As ``load_camvid``, with labels of the fifteen classes."""
-    return _load(Path(root) / split, read_label15)
+    return _load(Path(root), split, read_label15)
 
 
 def read_label(path: str | Path) -> np.ndarray:
@@ -103,15 +126,15 @@ def read_label15(path: str | Path) -> np.ndarray:
     return _read(Path(path), FIFTEEN_CLASSES, CAMVID_TO_15)
 
 
-def _load(split_dir: Path, reader: Callable[[Path], np.ndarray]) -> list[Video]:
+def _load(root: Path, split: str, reader: Callable[[Path], np.ndarray]) -> list[Video]:
     sequences: dict[str, list[VideoFrame]] = defaultdict(list)
-    for image_path, label_path in _pair_files(split_dir):
+    for image_path, label_path in _split_files(root, split):
         sequence, number = _parse_stem(image_path)
         sequences[sequence].append(VideoFrame(sequence, number, image_path, label_path, reader))
     videos = []
     for sequence in sorted(sequences):
         frames = sorted(sequences[sequence], key=lambda frame: frame.number)
-        videos += cut_at_gaps(frames, VIDEO_RATE_HZ)
+        videos += cut_at_gaps(frames, VIDEO_RATE_HZ, OFF_GRID)
     return videos
 
 
@@ -130,25 +153,47 @@ def _read(path: Path, class_names: tuple[str, ...], mapping: dict[str, str]) -> 
     )
 
 
-def _pair_files(split_dir: Path) -> list[tuple[Path, Path]]:
+def _split_files(root: Path, split: str) -> list[tuple[Path, Path]]:
+    """Images and labels of a split, in whichever layout the root has."""
+    if (root / FULL_IMAGES).is_dir():
+        if split not in SPLITS:
+            raise ValueError(f"CamVid has the splits {', '.join(SPLITS)}, got {split!r}")
+        pairs = _pair_files(root / FULL_IMAGES, root / FULL_LABELS)
+        return [pair for pair in pairs if _is_within(SPLITS[split], *_parse_stem(pair[0]))]
+    if (root / f"{split}annot").is_dir():
+        return _pair_files(root / split, root / f"{split}annot")
+    return _pair_files(root / split / "images", root / split / "labels")
+
+
+def _is_within(ranges: tuple[tuple[str, int, int], ...], sequence: str, number: int) -> bool:
+    return any(sequence == s and first <= number <= last for s, first, last in ranges)
+
+
+def _pair_files(image_folder: Path, label_folder: Path) -> list[tuple[Path, Path]]:
     """Pair images and labels by stem; every file must have its partner."""
-    images = _files_by_stem(split_dir / "images", (".jpg", ".jpeg", ".png"))
+    images = _files_by_stem(image_folder, (".jpg", ".jpeg", ".png"))
     labels = {
         stem.removesuffix("_L"): path
-        for stem, path in _files_by_stem(split_dir / "labels", (".png",)).items()
+        for stem, path in _files_by_stem(label_folder, (".png",)).items()
     }
-    for here, there, wanted in ((images, labels, "label"), (labels, images, "image")):
+    for here, there, wanted, folder in (
+        (images, labels, "label", label_folder),
+        (labels, images, "image", image_folder),
+    ):
         alone = sorted(here.keys() - there.keys())
         if alone:
             raise FileNotFoundError(
-                f"{here[alone[0]]} has no {wanted} of the same name in {split_dir / wanted}s "
+                f"{here[alone[0]]} has no {wanted} of the same name in {folder} "
                 f"({len(alone)} such files); copy the {wanted}s again or remove these files"
             )
     return [(images[stem], labels[stem]) for stem in images]
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    layout = "a CamVid root holds SPLIT/images and SPLIT/labels, where SPLIT is train or val"
+    layout = (
+        f"a CamVid root holds {FULL_IMAGES} and {FULL_LABELS}, or SPLIT and SPLITannot, or "
+        "SPLIT/images and SPLIT/labels, where SPLIT is train, val or test"
+    )
     files = {p.stem: p for p in list_folder(folder, layout) if p.suffix.lower() in suffixes}
     if not files:
         raise FileNotFoundError(f"{folder} holds no {' or '.join(suffixes)} file; copy the data in")

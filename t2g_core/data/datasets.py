@@ -58,6 +58,8 @@ _MARKS = {  # what stands in a data set's folder and in no other's; the first th
     "public_image_lists": "apolloscape",
     "*/ColorImage": "apolloscape",
     "classes.txt": OWN_VIDEO,
+    "701_StillsRaw_full": "camvid",
+    "*annot": "camvid",
     "*/images": "camvid",
 }
 

@@ -55,11 +55,14 @@ class Video:
         return replace(self, rate_hz=self.rate_hz / step, frames=self.frames[::step])
 
 
-def cut_at_gaps(frames: list[VideoFrame], video_rate_hz: float) -> list[Video]:
+def cut_at_gaps(
+    frames: list[VideoFrame], video_rate_hz: float, tolerance: float = 0.0
+) -> list[Video]:
     """Cut one recording's frames, sorted by number, into gapless videos.
 
-    ``video_rate_hz`` is the rate at which the frame numbers count. Raises ``ValueError`` when a
-    number occurs twice.
+    ``video_rate_hz`` is the rate at which the frame numbers count; ``tolerance`` the share by which
+    a step may differ from the recording's commonest. Raises ``ValueError`` when a number occurs
+    twice.
     """
     numbers = [frame.number for frame in frames]
     steps = np.diff(numbers).tolist()
@@ -70,7 +73,7 @@ def cut_at_gaps(frames: list[VideoFrame], video_rate_hz: float) -> list[Video]:
         )
     # Of equally common steps the smallest: a larger one is more likely to be a gap.
     step = min(Counter(steps).items(), key=lambda item: (-item[1], item[0]))[0] if steps else None
-    starts = [0] + [i + 1 for i, found in enumerate(steps) if found != step]
+    starts = [0] + [i + 1 for i, found in enumerate(steps) if abs(found - step) > tolerance * step]
     ends = starts[1:] + [len(frames)]
     rate_hz = video_rate_hz / step if step else 0.0
     return [_video(frames[a:b], rate_hz) for a, b in zip(starts, ends, strict=True)]

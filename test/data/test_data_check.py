@@ -11,6 +11,8 @@ import pytest
 import yaml
 from dataset_trees import (
     write_apolloscape,
+    write_camvid_full,
+    write_camvid_segnet,
     write_cityscapes,
     write_ids,
     write_image,
@@ -145,6 +147,8 @@ def test_an_image_beside_a_label_of_no_frame_is_found_before_reading(tmp_path):
         (write_apolloscape, "apolloscape"),
         (write_own_video, "video"),
         (brightness_videos, "camvid"),
+        (write_camvid_full, "camvid"),
+        (write_camvid_segnet, "camvid"),
     ],
 )
 def test_a_layout_is_recognised(tmp_path, write, name):

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from dataset_trees import (
     write_apolloscape,
+    write_camvid_full,
+    write_camvid_segnet,
     write_cityscapes,
     write_ids,
     write_image,
@@ -95,6 +97,27 @@ def test_camvid15_takes_both_releases_by_name(tmp_path):
     first, second = (frame.read_label()[0].tolist() for frame in video.frames)
     assert first == [9, 0, 11, IGNORE_INDEX]
     assert second == [3, IGNORE_INDEX, 13, IGNORE_INDEX]  # Wall, Void, Truck_Bus, Animal
+
+
+def test_camvids_full_release_has_segnets_splits(tmp_path):
+    root = write_camvid_full(tmp_path)
+    videos = {split: load("camvid15", root, split) for split in ("train", "val", "test")}
+    numbers = {s: [[f.number for f in v.frames] for v in found] for s, found in videos.items()}
+    assert numbers["train"] == [[930], [810, 840, 870, 901, 930], [4350]]  # 901 is on no grid of 30
+    assert numbers["val"] == [[7959, 7961, 7963]] and videos["val"][0].rate_hz == 15.0
+    assert numbers["test"] == [[0]] and videos["test"][0].frames[0].video == "Seq05VD"
+    assert names_in(videos["val"][0].frames[0]) == {"wall", "road"}
+    with pytest.raises(ValueError, match="splits train, val, test, got 'trainval'"):
+        load("camvid", root, "trainval")
+    (root / "LabeledApproved_full" / "0016E5_07961_L.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"07961\.png has no label .*LabeledApproved_full"):
+        load("camvid", root, "val")
+
+
+def test_camvids_eleven_class_release_is_read_as_it_unpacks(tmp_path):
+    (video,) = load("camvid", write_camvid_segnet(tmp_path), "val")
+    assert [f.number for f in video.frames] == [7959, 7961]
+    assert np.unique(video.frames[0].read_label()).tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("name", WRITERS)
