@@ -1,13 +1,16 @@
 """ApolloScape scene parsing: a frame every metre of long drives, each with a label.
 
-As the archives unpack, with the published image lists beside them::
+As the archives unpack, with the published image lists beside them or in a folder of their own::
 
     ROOT/road02_ins/ColorImage/Record001/Camera 5/170927_063811892_Camera_5.jpg
     ROOT/road02_ins/Label/Record001/Camera 5/170927_063811892_Camera_5_bin.png
-    ROOT/public_image_lists/road02_ins_train.lst      (image TAB label, relative to ROOT)
+    ROOT/road02_ins_train.lst or ROOT/public_image_lists/road02_ins_train.lst
+                                            (image TAB label, relative to ROOT)
 
 A split is all its lists together, as far as their roads are there. Split ``all`` takes every
-labelled frame of every road and needs no list (the ``_seg`` roads have none).
+labelled frame of every road and needs no list (the ``_seg`` roads have none). Cameras 5 and 6 show
+the same scene: camera 5 is taken. The folder may be called ``Camera_5``. A frame comes every metre,
+so that nothing comes while the car stands: a step beyond a second ends a video.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ from t2g_core.data.video import (
 
 LAYOUT = "an ApolloScape root holds ROAD_ins or ROAD_seg with ColorImage and Label in it"
 _TABLE = lookup_table(APOLLOSCAPE_IDS, APOLLOSCAPE_TO_15, FIFTEEN_CLASSES)
+MAX_STEP_S = 1.0
+CAMERA = "Camera[ _]5"
 _NAME = re.compile(r"\d{6}_(\d{2})(\d{2})(\d{2})(\d{3})_Camera_\d")
 
 
@@ -72,11 +77,13 @@ def capture_time_s(path: Path) -> float:
 
 def _record(root: Path, folder: Path, pairs: list[tuple[Path, Path]]) -> list[Video]:
     everything = [path for path in list_folder(folder, LAYOUT) if path.suffix == ".jpg"]
-    number = {path: i for i, path in enumerate(sorted(everything, key=capture_time_s))}
+    ordered = sorted(everything, key=capture_time_s)
+    steps = np.diff([capture_time_s(path) for path in ordered])
+    pauses = np.concatenate([[0], np.cumsum(steps > MAX_STEP_S)])  # a number is left out for each
+    number = {path: i + int(pauses[i]) for i, path in enumerate(ordered)}
     road, _, record, camera = folder.relative_to(root).parts[-4:]
-    name = f"{road}_{record}_{camera}".replace(" ", "")
+    name = f"{road}_{record}_{camera}".replace("Camera_", "Camera").replace(" ", "")
     frames = [VideoFrame(name, number[i], i, label, read_label) for i, label in pairs]
-    steps = np.diff(sorted(capture_time_s(path) for path in everything))
     rate_hz = 1 / float(np.median(steps)) if len(steps) and np.median(steps) > 0 else 0.0
     return cut_at_gaps(sorted(frames, key=lambda frame: frame.number), rate_hz)
 
@@ -89,23 +96,32 @@ def _roads(root: Path) -> list[Path]:
 
 
 def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
-    lists = root / "public_image_lists"
+    folder = root / "public_image_lists"
+    lists = folder if folder.is_dir() else root
     pairs = []
     for road in _roads(root):
         if road.name.endswith("_seg"):
             continue
         rows = read_list(lists / f"{road.name}_{split}.lst", columns=2)
-        pairs += [(root / image, root / label) for image, label in rows]
+        listed = [(_present(root, image), _present(root, label)) for image, label in rows]
+        pairs += [pair for pair in listed if re.fullmatch(CAMERA, pair[0].parent.name)]
     if not pairs:
         raise FileNotFoundError(f"{root} holds only _seg roads, which have no lists; use split all")
     return pairs
 
 
+def _present(root: Path, listed: str) -> Path:
+    """The path of a list's line, also where the folder `Camera 5` was renamed `Camera_5`."""
+    path = root / listed
+    renamed = path.parent.with_name(path.parent.name.replace(" ", "_")) / path.name
+    return renamed if not path.parent.is_dir() and renamed.parent.is_dir() else path
+
+
 def _all_pairs(root: Path) -> list[tuple[Path, Path]]:
     pairs = []
     for road in _roads(root):
-        images = sorted((road / "ColorImage").glob("*/*/*.jpg"))
-        labels = set((road / "Label").glob("*/*/*_bin.png"))
+        images = sorted((road / "ColorImage").glob("*/Camera[ _]5/*.jpg"))
+        labels = set((road / "Label").glob("*/Camera[ _]5/*_bin.png"))
         for image in images:
             folder = road / "Label" / image.relative_to(road / "ColorImage").parent
             pairs.append((image, folder / f"{image.stem}_bin.png"))

@@ -69,9 +69,12 @@ def recognise(root: str | Path) -> str:
 
     Raises ``FileNotFoundError`` where it has none of them.
     """
+    root = Path(root)
     for mark, name in _MARKS.items():
-        if any(Path(root).glob(mark)):
+        if any(root.glob(mark)):
             return name
+    for mark in _MARKS:
+        _check_depth(root, mark)
     raise FileNotFoundError(
         f"{root} has none of {', '.join(_MARKS)}: give --data and see docs/data.md for the layouts"
     )
@@ -81,12 +84,24 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     """The data set ``name`` whose folder is ``root``.
 
     Raises ``ValueError`` for an unknown name, ``FileNotFoundError`` where one's own video has no
-    class list.
+    class list, and where the data lies one folder deeper.
     """
     if name not in NAMES:
         raise ValueError(f"the data set must be one of {NAMES}, got {name!r}")
+    marks = [mark for mark, marked in _MARKS.items() if marked == name.removesuffix("15")]
+    if not any(any(Path(root).glob(mark)) for mark in marks):
+        for mark in marks:
+            _check_depth(Path(root), mark)
     if name == OWN_VIDEO:
         class_names, load = read_class_names(root), load_own_video
     else:
         class_names, load = _LOADERS[name]
     return Dataset(class_names, partial(load, root), _LICENCES[name])
+
+
+def _check_depth(root: Path, mark: str) -> None:
+    """An archive that was unpacked into a folder of its own is a common mistake."""
+    deeper = next(root.glob(f"*/{mark}"), None)
+    if deeper is not None:
+        folder = root / deeper.relative_to(root).parts[0]
+        raise FileNotFoundError(f"{root} holds the data one folder deeper: give {folder}")

@@ -6,11 +6,14 @@ As distributed, drive by drive::
     ROOT/data_2d_semantics/train/2013_05_28_drive_0000_sync/image_00/semantic/0000000250.png
     ROOT/data_2d_semantics/train/2013_05_28_drive_train_frames.txt   (and _val_frames.txt)
 
-The list files name the split: each line an image and its label, relative to ROOT.
+The list files name the split: each line an image and its label, relative to ROOT. The release of
+2021 has no ``image_00`` in the labels' path; either is found. Windows of the two splits overlap at
+their borders: what the val list has too is no training frame.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -26,8 +29,10 @@ from t2g_core.data.class_tables import (
 )
 from t2g_core.data.video import Video, VideoFrame, cut_at_gaps, read_list, require_files
 
+_LIST = "2013_05_28_drive_{}_frames.txt"
 RATE_HZ = 10.0  # nominal; frame numbers count at it
 _TABLE = lookup_table(KITTI360_IDS, KITTI360_TO_15, FIFTEEN_CLASSES)
+_LOG = logging.getLogger(__name__)
 _IMAGE = re.compile(r"data_2d_raw/(\w+_sync)/image_00/data_rect/(\d{10})\.png")
 
 
@@ -38,18 +43,17 @@ def load_kitti360(root: str | Path, split: str) -> list[Video]:
     another form.
     """
     root = Path(root)
-    listed = root / "data_2d_semantics" / "train" / f"2013_05_28_drive_{split}_frames.txt"
+    labels = root / "data_2d_semantics" / "train"
+    listed = _listed(labels / _LIST.format(split))
+    if split == "train" and (labels / _LIST.format("val")).is_file():
+        both = set(listed) & set(_listed(labels / _LIST.format("val")))
+        if both:
+            listed = [key for key in listed if key not in both]
+            _LOG.warning("%d frames of %s that val has too are left out", len(both), split)
+    frames = [_frame(root, labels, drive, number) for drive, number in listed]
     drives: dict[str, list[VideoFrame]] = defaultdict(list)
-    for image, label in read_list(listed, columns=2):
-        match = _IMAGE.fullmatch(image)
-        if match is None:
-            raise ValueError(
-                f"{listed}: expected data_2d_raw/DRIVE_sync/image_00/data_rect/0000000000.png, got "
-                f"{image!r}; take the list of the release"
-            )
-        drive, number = match[1], int(match[2])
-        drives[drive].append(VideoFrame(drive, number, root / image, root / label, read_label))
-    frames = [frame for drive in drives.values() for frame in drive]
+    for frame in frames:
+        drives[frame.video].append(frame)
     require_files((f.image_path for f in frames), "download data_2d_raw of that drive again")
     require_files((f.label_path for f in frames), "download data_2d_semantics again")
     return [
@@ -57,6 +61,27 @@ def load_kitti360(root: str | Path, split: str) -> list[Video]:
         for drive in sorted(drives)
         for video in cut_at_gaps(sorted(drives[drive], key=lambda f: f.number), RATE_HZ)
     ]
+
+
+def _listed(path: Path) -> list[tuple[str, str]]:
+    """Drive and frame of each line, in ten digits."""
+    keys = []
+    for image, _ in read_list(path, columns=2):
+        match = _IMAGE.fullmatch(image)
+        if match is None:
+            raise ValueError(
+                f"{path}: expected data_2d_raw/DRIVE_sync/image_00/data_rect/0000000000.png, got "
+                f"{image!r}; take the list of the release"
+            )
+        keys.append((match[1], match[2]))
+    return keys
+
+
+def _frame(root: Path, labels: Path, drive: str, number: str) -> VideoFrame:
+    image = root / "data_2d_raw" / drive / "image_00" / "data_rect" / f"{number}.png"
+    camera = labels / drive / "image_00"
+    label = (camera if camera.is_dir() else labels / drive) / "semantic" / f"{number}.png"
+    return VideoFrame(drive, int(number), image, label, read_label)
 
 
 def read_label(path: Path) -> np.ndarray:

@@ -141,4 +141,10 @@ def read_list(path: Path, columns: int) -> list[list[str]]:
         rows.append(row[:columns])
     if not rows:
         raise ValueError(f"{path} lists no frame; copy it again")
+    twice = [row[0] for row, count in Counter(map(tuple, rows)).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{path} lists {twice[0]} more than once ({len(twice)} such lines); copy it again, or "
+            f"type: sort -u -o {path} {path}"
+        )
     return rows

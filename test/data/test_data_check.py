@@ -154,8 +154,10 @@ def test_an_image_beside_a_label_of_no_frame_is_found_before_reading(tmp_path):
 def test_a_layout_is_recognised(tmp_path, write, name):
     write(tmp_path / "data")
     assert recognise(tmp_path / "data") == name
-    with pytest.raises(FileNotFoundError, match="classes.txt"):
+    with pytest.raises(FileNotFoundError, match=f"one folder deeper: give {tmp_path / 'data'}$"):
         recognise(tmp_path)
+    with pytest.raises(FileNotFoundError, match="has none of .*classes.txt"):
+        recognise(tmp_path / "data" / "nothing")
 
 
 def test_the_speed_of_loading_is_measured(tmp_path, capsys):

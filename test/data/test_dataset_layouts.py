@@ -59,6 +59,76 @@ def test_kitti360_is_cut_where_its_list_leaves_frames_out(tmp_path):
     assert names_in(videos[0].frames[0]) == {"building", "road"} and videos[0].rate_hz == 10.0
 
 
+def test_kitti360_labels_of_2021_have_no_folder_of_the_camera(tmp_path):
+    root = write_kitti360(tmp_path)
+    (camera,) = root.glob("data_2d_semantics/train/*_sync/image_00")
+    (camera / "semantic").rename(camera.parent / "semantic")
+    camera.rmdir()
+    frame = load("kitti360", root)[0].frames[0]
+    assert frame.label_path.parent.parent.name.endswith("_sync")
+    assert names_in(frame) == {"building", "road"}
+
+
+def test_kitti360_frames_of_both_splits_are_of_val(tmp_path, caplog):
+    root = write_kitti360(tmp_path, "train", (250, 251, 252, 253))
+    write_kitti360(tmp_path, "val", (252, 253, 254))
+    (video,) = load("kitti360", root, "train")
+    assert [f.number for f in video.frames] == [250, 251]
+    assert "2 frames of train that val has too are left out" in caplog.text
+    assert [f.number for f in load("kitti360", root, "val")[0].frames] == [252, 253, 254]
+
+
+@pytest.mark.parametrize("name", ["kitti360", "apolloscape"])
+def test_a_line_that_a_list_repeats_is_named(name, tmp_path):
+    root = WRITERS[name][0](tmp_path)
+    listed = next(path for path in root.rglob("*train*") if path.suffix in (".txt", ".lst"))
+    listed.write_text(2 * listed.read_text())
+    with pytest.raises(ValueError, match=f"{listed.name} lists .* more than once.*sort -u"):
+        load(name, root)
+
+
+def test_apolloscape_lists_beside_the_roads_and_a_renamed_camera(tmp_path):
+    root = write_apolloscape(tmp_path)
+    lists = root / "public_image_lists"
+    (lists / "road02_ins_train.lst").rename(root / "road02_ins_train.lst")
+    lists.rmdir()
+    for kind in ("ColorImage", "Label"):
+        record = root / "road02_ins" / kind / "Record001"
+        (record / "Camera 5").rename(record / "Camera_5")
+    videos = load("apolloscape", root)
+    assert [[f.number for f in v.frames] for v in videos] == [[0, 1], [3, 4]]
+    assert videos[0].frames[0].video == "road02_ins_Record001_Camera5"
+    assert names_in(videos[0].frames[0]) == {"truck & bus", "road"}
+
+
+def test_apolloscape_takes_one_camera_and_ends_a_video_where_the_car_stands(tmp_path):
+    root = write_apolloscape(tmp_path)
+    road = root / "road02_ins"
+    for folder, stem in (
+        ("Camera 5", "170927_063829000_Camera_5"),
+        ("Camera 6", "170927_063812000_Camera_6"),
+    ):
+        write_image(road / "ColorImage" / "Record001" / folder / f"{stem}.jpg")
+        write_ids(road / "Label" / "Record001" / folder / f"{stem}_bin.png", 17, 49)
+    videos = load("apolloscape", root, "all")
+    assert [[f.number for f in v.frames] for v in videos] == [[0, 1, 2, 3, 4], [6]]
+    assert {f.video for v in videos for f in v.frames} == {"road02_ins_Record001_Camera5"}
+
+
+def test_apolloscapes_lane_labels_are_refused(tmp_path):
+    frame = load("apolloscape", write_apolloscape(tmp_path))[0].frames[0]
+    Image.new("RGB", (48, 40), (70, 130, 180)).save(frame.label_path)
+    with pytest.raises(ValueError, match=r"_bin\.png: expected an 8-bit picture of ids, .* RGB"):
+        frame.read_label()
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_data_one_folder_too_deep_is_found_and_named(name, tmp_path):
+    root = WRITERS[name][0](tmp_path / "unpacked")
+    with pytest.raises(FileNotFoundError, match=f"one folder deeper: give {root}$"):
+        open_dataset(name, tmp_path)
+
+
 def test_apolloscape_numbers_count_all_frames_of_the_record(tmp_path):
     videos = load("apolloscape", write_apolloscape(tmp_path))
     assert [[f.number for f in v.frames] for v in videos] == [[0, 1], [3, 4]]
