@@ -35,18 +35,24 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    path: str | Path, model: TrainablePart, config: Config, class_names: tuple[str, ...], note: str
+    path: str | Path,
+    model: TrainablePart,
+    config: Config,
+    class_names: tuple[str, ...],
+    note: str,
+    palette: tuple[tuple[int, int, int], ...] | None = None,
 ) -> None:
     """Write weights as float16 with config, classes, palette and normalisation.
 
-    note: provenance and licence of the training data, read by people.
+    note: provenance and licence of the training data, read by people. palette: RGB colours of the
+    classes; None takes those of their names.
     """
     text = getattr(model.head, "text", None)
     metadata = {
         "format": FORMAT,
         "config": asdict(config),
         "class_names": class_names,
-        "palette": [colour_of(name) for name in class_names],
+        "palette": palette or [colour_of(name) for name in class_names],
         "pixel_mean": PIXEL_MEAN,
         "pixel_std": PIXEL_STD,
         TOKEN_WIDTH: model.standardize.mean.shape[1],

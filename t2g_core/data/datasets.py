@@ -12,19 +12,20 @@ from t2g_core.data.camvid import load_camvid, load_camvid15
 from t2g_core.data.cityscapes import load_cityscapes
 from t2g_core.data.class_tables import FIFTEEN_CLASSES
 from t2g_core.data.kitti360 import load_kitti360
-from t2g_core.data.own_video import load_own_video, read_class_names
+from t2g_core.data.own_video import load_own_video, read_classes
 from t2g_core.data.video import Video
-from t2g_core.labels import CAMVID_CLASSES
+from t2g_core.labels import CAMVID_CLASSES, colour_of
 
 
 @dataclass(frozen=True)
 class Dataset:
     """One data set on disk: its classes, the lister of a split's videos, and its licence.
 
-    ``licence`` goes into every checkpoint that is trained on it.
+    ``palette`` (RGB) and ``licence`` go into every checkpoint that is trained on it.
     """
 
     class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
     load_videos: Callable[[str], list[Video]]
     licence: str
 
@@ -36,7 +37,7 @@ _LOADERS = {
     "kitti360": (FIFTEEN_CLASSES, load_kitti360),
     "apolloscape": (FIFTEEN_CLASSES, load_apolloscape),
 }
-OWN_VIDEO = "video"
+OWN_VIDEO = "own"
 NAMES = (*_LOADERS, OWN_VIDEO)
 
 _CAMVID_LICENCE = (
@@ -93,10 +94,11 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
         for mark in marks:
             _check_depth(Path(root), mark)
     if name == OWN_VIDEO:
-        class_names, load = read_class_names(root), load_own_video
+        colours, load = read_classes(root), load_own_video
     else:
         class_names, load = _LOADERS[name]
-    return Dataset(class_names, partial(load, root), _LICENCES[name])
+        colours = {name: colour_of(name) for name in class_names}
+    return Dataset(tuple(colours), tuple(colours.values()), partial(load, root), _LICENCES[name])
 
 
 def _check_depth(root: Path, mark: str) -> None:

@@ -1,6 +1,7 @@
 """One's own drive in a plain layout::
 
-    ROOT/classes.txt                     one class name a line; line 1 is id 0
+    ROOT/classes.txt                     one class a line, its name and, if you like, its colour
+                                         (``pallet 220 20 60``); line 1 is id 0
     ROOT/SPLIT/images/SEQUENCE_FRAME.jpg (or .png), frame numbers counting at ROOT/rate_hz.txt
     ROOT/SPLIT/labels/SEQUENCE_FRAME.png 8-bit ids; 255 is void; frames may lack a label
 
@@ -10,6 +11,7 @@ label that was lost is told from one that never was.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
@@ -18,22 +20,37 @@ import numpy as np
 
 from t2g_core.data.class_tables import lookup_table, read_ids
 from t2g_core.data.video import Video, VideoFrame, cut_at_gaps, list_folder
-from t2g_core.labels import IGNORE_INDEX
+from t2g_core.labels import IGNORE_INDEX, colour_of
 
 LAYOUT = "a video root holds classes.txt, rate_hz.txt and SPLIT/images, SPLIT/labels"
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def read_class_names(root: str | Path) -> tuple[str, ...]:
-    """The class list of a root; raises where it is missing, empty, too long or repeats a name."""
+def read_classes(root: str | Path) -> dict[str, tuple[int, int, int]]:
+    """Names and RGB colours of a root's class list, in its order.
+
+    Raises where it is missing, empty, too long, repeats a name or has a colour beyond 255.
+    """
     path = Path(root) / "classes.txt"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {LAYOUT}")
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    names = [name for name in names if name]
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    classes = [_name_and_colour(path, line) for line in lines if line]
+    names = [name for name, _ in classes]
     if not 2 <= len(names) <= 254 or len(set(names)) != len(names):
         raise ValueError(f"{path}: expected 2 to 254 different names, one a line, got {names}")
-    return tuple(names)
+    return dict(classes)
+
+
+def _name_and_colour(path: Path, line: str) -> tuple[str, tuple[int, int, int]]:
+    match = re.fullmatch(r"(.*\S)\s+(\d+)\s+(\d+)\s+(\d+)", line)
+    if match is None:
+        return line, colour_of(line)
+    name, *channels = match.groups()
+    colour = tuple(map(int, channels))
+    if max(colour) > 255:
+        raise ValueError(f"{path}: expected a name and three values of 0 to 255, got {line!r}")
+    return name, colour
 
 
 def load_own_video(root: str | Path, split: str) -> list[Video]:
@@ -43,7 +60,7 @@ def load_own_video(root: str | Path, split: str) -> list[Video]:
     for two frames of one number.
     """
     root = Path(root)
-    names = read_class_names(root)
+    names = tuple(read_classes(root))
     ids = {name: i for i, name in enumerate(names)} | {"void": IGNORE_INDEX}
     reader = partial(_read, table=_Table(lookup_table(ids, {n: n for n in names}, names)))
     images = _by_stem(root / split / "images", SUFFIXES)

@@ -158,7 +158,14 @@ def _train(
             reports = (i + 1) % args.validate_every == 0 or done
             path = out / "model.safetensors"
             if reports:  # before the state: a run that is over by its state has its model
-                save_checkpoint(path, average.module, config, dataset.class_names, dataset.licence)
+                save_checkpoint(
+                    path,
+                    average.module,
+                    config,
+                    dataset.class_names,
+                    dataset.licence,
+                    dataset.palette,
+                )
             if (i + 1) % args.save_every == 0 or done or stopped:
                 save_state(out / "last.pt", i + 1, config, parts, prints)
                 log.plot()

@@ -47,7 +47,7 @@ def test_a_whole_split_by_hand(tmp_path):
 
 
 def test_sparse_labels_and_void_are_counted(tmp_path):
-    report = check(write_own_video(tmp_path), "video")
+    report = check(write_own_video(tmp_path), "own")
     assert (report.frames, report.labelled) == (4, 3)
     assert report.pixels.tolist() == [0, 3 * 48 * 20] and report.void_pixels == 3 * 48 * 20
 
@@ -115,10 +115,10 @@ def test_the_mapping_tables_are_printed(capsys):
 def test_corrupted_images_on_disk_are_those_made_on_the_fly(tmp_path, capsys):
     root, out = write_own_video(tmp_path / "data"), tmp_path / "weather"
     rng = np.random.default_rng(0)
-    (video,) = open_dataset("video", root).load_videos("train")
+    (video,) = open_dataset("own", root).load_videos("train")
     for frame in video.frames:
         Image.fromarray(rng.integers(0, 255, (40, 48, 3), np.uint8)).save(frame.image_path)
-    words = ["data", "corrupt", str(root), "--data", "video", "--corruption", "snow"]
+    words = ["data", "corrupt", str(root), "--data", "own", "--corruption", "snow"]
     assert main([*words, "--out", str(out), "--severity", "2"]) == 0
     assert "severity 2, numpy.random.seed(" in capsys.readouterr().out
     for frame in video.frames:
@@ -136,7 +136,7 @@ def test_an_image_beside_a_label_of_no_frame_is_found_before_reading(tmp_path):
     root = write_own_video(tmp_path)
     write_image(root / "train" / "images" / "hall_000009.jpg")
     with pytest.raises(FileNotFoundError, match="hall_000009 and unlabelled.txt disagree"):
-        check(root, "video")
+        check(root, "own")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_an_image_beside_a_label_of_no_frame_is_found_before_reading(tmp_path):
         (write_cityscapes, "cityscapes"),
         (write_kitti360, "kitti360"),
         (write_apolloscape, "apolloscape"),
-        (write_own_video, "video"),
+        (write_own_video, "own"),
         (brightness_videos, "camvid"),
         (write_camvid_full, "camvid"),
         (write_camvid_segnet, "camvid"),
@@ -163,7 +163,7 @@ def test_a_layout_is_recognised(tmp_path, write, name):
 def test_the_speed_of_loading_is_measured(tmp_path, capsys):
     root = write_own_video(tmp_path / "data")
     config = small_config()
-    changes = {"dataset": "video", "strides": (1,)}
+    changes = {"dataset": "own", "strides": (1,)}
     config = replace(config, train=replace(config.train, **changes))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(asdict(config))))
     words = ["data", "speed", str(tmp_path / "config.yaml"), str(root), "--clips", "2"]

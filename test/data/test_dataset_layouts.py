@@ -30,7 +30,7 @@ WRITERS = {
     "cityscapes": (write_cityscapes, "val"),
     "kitti360": (write_kitti360, "train"),
     "apolloscape": (write_apolloscape, "train"),
-    "video": (write_own_video, "train"),
+    "own": (write_own_video, "train"),
 }
 
 
@@ -122,6 +122,16 @@ def test_apolloscapes_lane_labels_are_refused(tmp_path):
         frame.read_label()
 
 
+def test_own_classes_may_have_colours(tmp_path):
+    root = write_own_video(tmp_path)
+    (root / "classes.txt").write_text("floor\nhigh shelf 12 200 0\n")
+    dataset = open_dataset("own", root)
+    assert dataset.class_names == ("floor", "high shelf") and dataset.palette[1] == (12, 200, 0)
+    (root / "classes.txt").write_text("floor\nhigh shelf 12 256 0\n")
+    with pytest.raises(ValueError, match=r"classes\.txt: expected a name and three .*12 256 0"):
+        open_dataset("own", root)
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_data_one_folder_too_deep_is_found_and_named(name, tmp_path):
     root = WRITERS[name][0](tmp_path / "unpacked")
@@ -147,7 +157,7 @@ def test_apolloscape_seg_roads_have_no_list(tmp_path):
 
 
 def test_own_video_brings_its_classes_its_rate_and_frames_without_label(tmp_path):
-    dataset = open_dataset("video", write_own_video(tmp_path))
+    dataset = open_dataset("own", write_own_video(tmp_path))
     (video,) = dataset.load_videos("train")
     assert dataset.class_names == ("floor", "shelf")
     assert (video.rate_hz, video.labelled) == (10.0, (0, 1, 3))
@@ -196,12 +206,12 @@ def test_a_missing_image_is_named(name, tmp_path):
     frame = load(name, root)[0].frames[1]
     frame.image_path.unlink()
     # the loader of one's own video cannot know of the image, but sees its label left alone
-    known = frame.label_path if name == "video" else frame.image_path
+    known = frame.label_path if name == "own" else frame.image_path
     with pytest.raises(FileNotFoundError, match=known.name.replace(".", r"\.") + ".*;"):
         load(name, root)
 
 
-@pytest.mark.parametrize("name", ["kitti360", "apolloscape", "video"])
+@pytest.mark.parametrize("name", ["kitti360", "apolloscape", "own"])
 def test_a_missing_label_is_named(name, tmp_path):
     root = WRITERS[name][0](tmp_path)
     frame = load(name, root)[0].frames[1]
@@ -234,7 +244,7 @@ def test_windows_separators_in_a_list_are_named(name, tmp_path):
         load(name, root)
 
 
-@pytest.mark.parametrize("name", ["cityscapes", "apolloscape", "video"])
+@pytest.mark.parametrize("name", ["cityscapes", "apolloscape", "own"])
 def test_windows_separators_in_file_names_are_named(name, tmp_path):
     root = WRITERS[name][0](tmp_path)
     folder = load(name, root)[0].frames[0].image_path.parent
@@ -253,7 +263,7 @@ def nobody():
     os.seteuid(was)
 
 
-@pytest.mark.parametrize("name", ["cityscapes", "video"])
+@pytest.mark.parametrize("name", ["cityscapes", "own"])
 def test_an_unreadable_folder_is_named(name, nobody):
     with tempfile.TemporaryDirectory() as folder:  # pytest's own folder is its user's alone
         root = WRITERS[name][0](Path(folder))
@@ -284,12 +294,12 @@ def test_two_own_frames_of_one_number_and_odd_rates_are_named(tmp_path):
     root = write_own_video(tmp_path, unlabelled=())
     (root / "rate_hz.txt").write_text("fast")
     with pytest.raises(ValueError, match=r"rate_hz\.txt: expected one positive number, got 'fast'"):
-        load("video", root)
+        load("own", root)
     (root / "rate_hz.txt").write_text("10")
     write_image(root / "train" / "images" / "hall_2.jpg")
     write_ids(root / "train" / "labels" / "hall_2.png", 0, 1)
     with pytest.raises(ValueError, match="frame 2 of hall occurs twice.*remove one"):
-        load("video", root)
+        load("own", root)
 
 
 def test_an_unknown_data_set_is_named():

@@ -192,7 +192,7 @@ def test_classes_meet_by_name_and_those_unknown_to_the_model_are_void(tmp_path):
         Image.fromarray(label).save(root / "val" / "labels" / f"S_{t}.png")
         colours = np.array([PALETTE["car"], PALETTE["sky"], PALETTE["sky"]], np.uint8)[label]
         Image.fromarray(colours).save(root / "val" / "images" / f"S_{t}.png")
-    dataset = open_dataset("video", root)
+    dataset = open_dataset("own", root)
     videos = dataset.load_videos("val")
     result = evaluate(ColourSegmenter(), videos, dataset.class_names)
     assert result.unscored == ("wall",)
