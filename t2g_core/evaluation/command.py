@@ -23,6 +23,7 @@ from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_pictur
 from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
 from t2g_core.evaluation.modes import MODES
 from t2g_core.evaluation.tables import Settings, format_tables, mean_row, result_row, write_report
+from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
 
 if TYPE_CHECKING:
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
@@ -106,6 +107,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRECISIONS,
         default=AUTO,
         help="of the frozen encoder; auto: bf16 where the processor has it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--static-threshold",
+        type=int,
+        default=STATIC_THRESHOLD,
+        metavar="GREY",
+        help="where few frames have a label (Eq. 13), how far a pixel's grey value may leave the "
+        "labelled frame's and still count as static, of 255 (default: %(default)s)",
     )
     parser.add_argument(
         "--without-depth",
@@ -192,6 +201,7 @@ def evaluate_all(
                 every=args.every,
                 device=args.device,
                 precision=args.precision,
+                static_threshold=args.static_threshold,
                 without_depth=args.without_depth,
             )
             for name in segmenters
@@ -286,6 +296,7 @@ def evaluate_condition(
             weather=common.weather,
             stored=stored,
             on_frame=on_frame,
+            static_threshold=common.static_threshold,
         )
     for name, evaluation in evaluations.items():
         segmenter = segmenters[name]

@@ -19,6 +19,7 @@ from t2g_core.images.files import read_image
 from t2g_core.labels import IGNORE_INDEX
 from t2g_core.metrics.iou import confusion_matrix
 from t2g_core.metrics.sparse_consistency import (
+    STATIC_THRESHOLD,
     SparseConsistency,
     SparseWindows,
     sparse_video_consistency,
@@ -100,6 +101,7 @@ def evaluate_together(
     weather: Weather | None = None,
     stored: StoredWeather | None = None,
     on_frame: Callable[[str, VideoFrame, np.ndarray, np.ndarray], None] = lambda *_: None,
+    static_threshold: int = STATIC_THRESHOLD,
 ) -> dict[str, Evaluation]:
     """Segment every frame of ``videos`` and compare with its label at the label's full size.
 
@@ -107,7 +109,8 @@ def evaluate_together(
     more than a clip of them is held. ``segmenters`` are ``StreamingSegmenter``s or objects with
     their interface, by name; ``class_names`` are the data's. Each video starts from an empty
     state, and no consistency window crosses two videos. Where a frame has no label, consistency is
-    that of Eq. 13 on all videos. The time includes reading and corrupting and is that of all
+    that of Eq. 13 on all videos, whose static pixels keep their grey value within
+    ``static_threshold`` of 255. The time includes reading and corrupting and is that of all
     segmenters together. ``on_frame`` is called for every segmenter's name and frame with its
     predicted and its true mask, ``(H, W)`` uint8 ids of the segmenter's classes.
 
@@ -126,7 +129,11 @@ def evaluate_together(
         runs = {
             name: VideoRun(
                 MODES[mode](segmenter, own_images),
-                VideoScorer(video, lookups[name][0], len(segmenter.class_names), protocol),
+                VideoScorer(
+                    lookups[name][0],
+                    len(segmenter.class_names),
+                    SparseWindows(video, WINDOWS, static_threshold) if protocol == APPROX else None,
+                ),
             )
             for (name, segmenter), own_images in zip(segmenters.items(), shared, strict=True)
         }
@@ -173,13 +180,13 @@ class VideoRun(NamedTuple):
 
 
 class VideoScorer:
-    """Scores the masks of one video as they come."""
+    """Scores the masks of one video as they come; ``sparse`` where not every frame has a label."""
 
-    def __init__(self, video: Video, table: np.ndarray, num_classes: int, protocol: str) -> None:
+    def __init__(self, table: np.ndarray, num_classes: int, sparse: SparseWindows | None) -> None:
         self._table = table
         self._confmat = np.zeros((num_classes, num_classes), dtype=np.int64)
-        self._dense = {n: WindowCounter(n) for n in WINDOWS if protocol == DENSE}
-        self._sparse = SparseWindows(video, WINDOWS) if protocol == APPROX else None
+        self._dense = {n: WindowCounter(n) for n in WINDOWS if sparse is None}
+        self._sparse = sparse
 
     def add(self, frame: VideoFrame, mask: np.ndarray) -> np.ndarray:
         """Take the next frame's mask; returns its true one in the segmenter's ids."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from t2g_core.data.corruptions import Weather
 from t2g_core.evaluation.confidence import RESAMPLES, miou_interval, vc_interval
 from t2g_core.evaluation.evaluate import APPROX, CLEAN, Evaluation
-from t2g_core.metrics.iou import iou, miou
+from t2g_core.metrics.iou import iou, miou, miou_with_absent
 from t2g_core.metrics.json_values import percent
+from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
 from t2g_core.metrics.video_consistency import WINDOWS, ConsistencyScore
 
 MEAN = "mean"  # stands as the corruption of the row that averages the weathers
@@ -38,6 +39,7 @@ class Settings:
     device: str
     precision: str
     without_depth: bool = False
+    static_threshold: int = STATIC_THRESHOLD
 
     @property
     def condition(self) -> str:
@@ -55,6 +57,7 @@ def result_row(evaluation: Evaluation, class_names: Sequence[str], settings: Set
     """Put an evaluation and its settings into one JSON object."""
     return {
         "miou": percent(miou(evaluation.confmat), DECIMALS),
+        "miou_with_absent": percent(miou_with_absent(evaluation.confmat), DECIMALS),
         "iou": {
             name: percent(value, DECIMALS)
             for name, value in zip(class_names, iou(evaluation.confmat), strict=True)
@@ -82,7 +85,7 @@ def mean_row(rows: Sequence[dict]) -> dict:
     """
     return {
         **rows[0],
-        "miou": _mean([row["miou"] for row in rows]),
+        **{key: _mean([row[key] for row in rows]) for key in ("miou", "miou_with_absent")},
         "iou": {name: _mean([row["iou"][name] for row in rows]) for name in rows[0]["iou"]},
         **{
             key: {reading: _mean([row[key][reading] for row in rows]) for reading in READINGS}
@@ -184,7 +187,20 @@ def _footnotes(rows: Sequence[dict]) -> list[str]:
         notes.append(f"intervals: {RESAMPLES} draws of videos with replacement, seeded")
     if first["protocol"] == APPROX:
         shares = ", ".join(f"{first[f'static{n}']:.1f} % for n = {n}" for n in WINDOWS)
-        notes.append(f"VC is that of Eq. 13 (sparse labels); static pixels: {shares}")
+        notes.append(
+            f"VC is that of Eq. 13 (sparse labels); static pixels (within "
+            f"{first['static_threshold']} of 255): {shares}"
+        )
+    absent = [row for row in rows if row["miou_with_absent"] != row["miou"]]
+    if absent:
+        scores = ", ".join(
+            f"{row['checkpoint']} {row['corruption']} {_cell(row['miou_with_absent'])}"
+            for row in absent
+        )
+        notes.append(
+            "mIoU as other code has it, where a class that is predicted but has no true pixel "
+            f"counts as zero: {scores}"
+        )
     if first["unscored_classes"]:
         names = ", ".join(first["unscored_classes"])
         notes.append(f"classes that the first checkpoint does not know count as void: {names}")

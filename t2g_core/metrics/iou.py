@@ -52,6 +52,16 @@ def miou(confmat: np.ndarray) -> float:
     return float(values[present].mean()) if present.any() else float("nan")
 
 
+def miou_with_absent(confmat: np.ndarray) -> float:
+    """As ``miou``, but a class without ground truth that was predicted counts as zero.
+
+    So do scripts that leave out a class only where neither has a pixel; NaN without any.
+    """
+    involved = (confmat.sum(axis=0) + confmat.sum(axis=1)) > 0
+    values = np.nan_to_num(iou(confmat))[involved]
+    return float(values.mean()) if involved.any() else float("nan")
+
+
 def check_masks(preds: np.ndarray, target: np.ndarray) -> None:
     """Raise ``ValueError`` unless both are uint8 arrays of one shape."""
     if preds.dtype != np.uint8 or target.dtype != np.uint8:

@@ -30,14 +30,19 @@ class SparseConsistency(NamedTuple):
 
 
 def sparse_consistency(
-    preds: np.ndarray, clean_frames: np.ndarray, label: np.ndarray, labelled: int, window: int
+    preds: np.ndarray,
+    clean_frames: np.ndarray,
+    label: np.ndarray,
+    labelled: int,
+    window: int,
+    threshold: int = STATIC_THRESHOLD,
 ) -> SparseConsistency:
     """Score a video of which only frame ``labelled`` has a label, Eq. 13 (``approx``).
 
     ``preds`` is ``(T, H, W)`` uint8, ``clean_frames`` the ``(T, H, W, 3)`` uint8 RGB video before
     any corruption, ``label`` the ``(H, W)`` uint8 ground truth of frame ``labelled`` (from 0).
-    A pixel is static where the grey value of every frame of the window is within 10 of 255 of the
-    labelled frame's.
+    A pixel is static where the grey value of every frame of the window is within ``threshold`` of
+    255 of the labelled frame's.
 
     Departure: the paper's window starts at the labelled frame r, which for the Cityscapes snippets
     (r = 19 of 30) leaves no 16 frames. Here it starts at min(r, T - n), the last possible start,
@@ -55,7 +60,7 @@ def sparse_consistency(
     start = min(labelled, frames - window)
     span = slice(start, start + window)
     valid = label != IGNORE_INDEX
-    static = valid & static_pixels(clean_frames[span], clean_frames[labelled])
+    static = valid & static_pixels(clean_frames[span], clean_frames[labelled], threshold)
     constant = static & (preds[span] == preds[labelled]).all(axis=0)
     correct = constant & (preds[labelled] == label)
     return SparseConsistency(
@@ -66,16 +71,18 @@ def sparse_consistency(
     )
 
 
-def static_pixels(frames: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return where no frame's grey value leaves the reference's by more than 10 of 255.
+def static_pixels(
+    frames: np.ndarray, reference: np.ndarray, threshold: int = STATIC_THRESHOLD
+) -> np.ndarray:
+    """Return where no frame's grey value leaves the reference's by more than ``threshold``.
 
     ``frames`` is ``(n, H, W, 3)``, ``reference`` ``(H, W, 3)``, both uint8 RGB; the result is
-    ``(H, W)`` bool. Integers throughout, so that a difference of exactly 10 is static everywhere.
+    ``(H, W)`` bool. Integers throughout, so that a difference of exactly that is static everywhere.
     """
     reference_gray = reference.astype(np.int32) @ _LUMA  # (H, W), thousandths of a grey level
     static = np.ones(reference.shape[:2], dtype=bool)
     for frame in frames:
-        static &= np.abs(frame.astype(np.int32) @ _LUMA - reference_gray) <= 1000 * STATIC_THRESHOLD
+        static &= np.abs(frame.astype(np.int32) @ _LUMA - reference_gray) <= 1000 * threshold
     return static
 
 
@@ -86,7 +93,10 @@ class SparseWindows:
     not fit: min(r, C - n). ``scores`` holds, by n, one score a labelled frame.
     """
 
-    def __init__(self, video: Video, windows: Sequence[int]) -> None:
+    def __init__(
+        self, video: Video, windows: Sequence[int], threshold: int = STATIC_THRESHOLD
+    ) -> None:
+        self._threshold = threshold
         self.scores: dict[int, list[SparseConsistency]] = {n: [] for n in windows}
         count = len(video.frames)
         self._due: dict[int, list[tuple[int, int]]] = {}  # by last frame: (window, labelled)
@@ -112,6 +122,7 @@ class SparseWindows:
                 self._labels[labelled],
                 labelled - first,
                 window,
+                self._threshold,
             )
             self.scores[window].append(score._replace(start=first))
         self._frame += 1

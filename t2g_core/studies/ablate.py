@@ -15,6 +15,7 @@ from t2g_core.device import AUTO, find_precision
 from t2g_core.evaluation.command import evaluate_all, load_segmenters
 from t2g_core.evaluation.evaluate import CLEAN
 from t2g_core.evaluation.modes import MODES
+from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
 from t2g_core.studies.ablation_table import markdown, score_row, write_tables
 from t2g_core.training.train import train
 
@@ -84,6 +85,7 @@ def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] |
         device=args.device,
         precision=find_precision(AUTO, args.device),
         without_depth=False,
+        static_threshold=STATIC_THRESHOLD,
         weather=None,
         out=None,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from t2g_core.labels import IGNORE_INDEX
-from t2g_core.metrics.iou import confusion_matrix, iou, miou
+from t2g_core.metrics.iou import confusion_matrix, iou, miou, miou_with_absent
 
 
 def mask(rows) -> np.ndarray:
@@ -31,6 +31,13 @@ def test_a_class_without_ground_truth_is_left_out_even_when_predicted():
     values = iou(confusion_matrix(preds, target, 4))
     np.testing.assert_allclose(values, [2 / 3, 1.0, np.nan, np.nan])
     assert miou(confusion_matrix(preds, target, 4)) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_other_code_counts_a_predicted_class_without_ground_truth_as_zero():
+    confmat = np.array([[3, 1, 0], [0, 0, 0], [0, 0, 0]])
+    assert miou(confmat) == 0.75
+    assert miou_with_absent(confmat) == 0.375  # the third class was not predicted either
+    assert np.isnan(miou_with_absent(np.zeros((2, 2), int)))
 
 
 def test_an_all_void_frame_adds_nothing():

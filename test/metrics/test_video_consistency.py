@@ -209,6 +209,7 @@ def grey_video(*levels) -> np.ndarray:
 def test_static_pixels_allow_a_difference_of_ten():
     frames = grey_video([100, 100, 100, 250], [110, 90, 111, 240], [100, 100, 100, 255])
     assert static_pixels(frames, frames[0]).tolist() == [[True, True, False, True]]
+    assert static_pixels(frames, frames[0], threshold=11).all()
 
 
 def test_static_pixels_weigh_the_colours_as_luma():
