@@ -15,6 +15,10 @@ COMMANDS = {
         "check a data set, print its classes, corrupt its images",
     ),
     "info": ("t2g_core.studies.info", "parameters, GFLOPs and memory of a config's model, by part"),
+    "segment": (
+        "t2g_core.recordings.segment",
+        "masks, pictures and figures of an image, video, folder or bag, without ROS",
+    ),
     "bag": ("t2g_core.recordings.segment_bag", "segment a rosbag2 offline, repeatable to the bit"),
     "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),
 }

@@ -61,13 +61,18 @@ def folder_frames(path: Path, rate_hz: float) -> Iterator[ClipFrame]:
     """Yield the images of a folder, or of its ``images``, by number: frame 2 before frame 10."""
     if rate_hz <= 0:
         raise ValueError(f"rate_hz must be positive, got {rate_hz}")
+    return _stamped_files(image_files(path), label_readers(path), rate_hz)
+
+
+def image_files(path: Path) -> list[Path]:
+    """The images of a folder, or of its ``images``, by number; ValueError where there is none."""
     images = path / "images" if (path / "images").is_dir() else path
     files = sorted(
         (f for f in images.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES), key=by_number
     )
     if not files:
         raise ValueError(f"no image ({', '.join(IMAGE_SUFFIXES)}) in {images}")
-    return _stamped_files(files, label_readers(path), rate_hz)
+    return files
 
 
 def label_readers(path: Path) -> dict[Path, Callable[[], np.ndarray]]:

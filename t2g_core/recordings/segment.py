@@ -1,0 +1,156 @@
+"""`t2g segment`: masks, pictures and figures of an image, a video, a folder or a bag; no ROS."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from t2g_core.device import AUTO, PRECISIONS, find_device
+from t2g_core.images.files import read_image
+from t2g_core.images.overlay import overlay
+from t2g_core.recordings.bag import is_bag
+from t2g_core.recordings.clip_source import IMAGE_SUFFIXES, ClipFrame, image_files, open_clip
+from t2g_core.recordings.pictures import OVERLAY_OPACITY
+from t2g_core.recordings.result_folder import (
+    REPORT,
+    MaskedFrame,
+    headline,
+    write_pictures,
+    write_report,
+)
+from t2g_core.recordings.segment_bag import OfflineRun, make_folder, offline_report
+from t2g_core.streaming.continuity import MAX_GAP_S
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+
+MASKS, OVERLAY = "masks", "overlay.png"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``t2g segment``."""
+    parser.add_argument("path", type=Path, help="an image, a video file, a folder of images or bag")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: PATH_t2g)")
+    parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
+    parser.add_argument("--topic", help="image topic of a bag that has several")
+    parser.add_argument(
+        "--rate", type=float, default=15.0, help="images a second of a folder (default 15)"
+    )
+    parser.add_argument("--frames", type=int, help="only the first N frames")
+    parser.add_argument(
+        "--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=AUTO, help="as the node's (default: %(default)s)"
+    )
+    parser.add_argument("--encoder-weights", metavar="WHERE", help="as the node's parameter")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment ``args.path``; write masks and pictures, print the main figures."""
+    if args.frames is not None and args.frames < 1:
+        raise ValueError(f"--frames: expected at least 1, got {args.frames}")
+    path = args.path.resolve()
+    frames, names = read_clip(path, args.rate, args.topic)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"{path} holds no frame")
+    out = args.out or path.parent / f"{path.stem}_t2g"
+    make_folder(out / MASKS)
+    segmenter = StreamingSegmenter.from_checkpoint(
+        args.checkpoint, find_device(args.device), args.encoder_weights, args.precision
+    )
+    offline = OfflineRun(segmenter, MAX_GAP_S)
+    frames = itertools.islice(itertools.chain([first], frames), args.frames)
+    with tqdm(unit="frame", desc="segment", total=args.frames, file=sys.stderr) as progress:
+        shares = ClassShares(segmenter.class_names)
+        masked = written(offline.segment(frames), names, out / MASKS, segmenter.palette)
+        masked = watched(masked, shares, progress)
+        if is_image(path):
+            scores = write_overlay(out, next(masked), segmenter.palette)
+        else:
+            classes, palette = segmenter.class_names, segmenter.palette
+            scores = write_pictures(out, masked, classes, palette, args.rate, MAX_GAP_S)
+    report = {"path": str(path), **offline_report(offline, scores), "classes": shares.percent()}
+    write_report(out, report)
+    print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / REPORT}")
+    return 0
+
+
+def is_image(path: Path) -> bool:
+    """Whether the path names one picture."""
+    return path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def read_clip(
+    path: Path, rate_hz: float, topic: str | None
+) -> tuple[Iterator[ClipFrame], Iterator[str]]:
+    """The frames of a path and a name for each: the image's own, or its number."""
+    numbers = (f"{number:06d}" for number in itertools.count())
+    if is_image(path):
+        return iter([ClipFrame(0, read_image(path), None)]), iter([path.stem])
+    frames = open_clip(path, rate_hz, topic)
+    if path.is_dir() and not is_bag(path):
+        return frames, (file.stem for file in image_files(path))
+    return frames, numbers
+
+
+def written(
+    frames: Iterable[MaskedFrame], names: Iterable[str], folder: Path, palette: np.ndarray
+) -> Iterator[MaskedFrame]:
+    """Write each mask as a PNG that holds class ids and shows their colours; pass it on."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    for frame, name in zip(frames, names, strict=False):
+        picture = Image.fromarray(frame.mask, "P")
+        picture.putpalette(colours.tobytes())
+        picture.save(folder / f"{name}.png")
+        yield frame
+
+
+def watched(
+    frames: Iterable[MaskedFrame], shares: ClassShares, progress: tqdm
+) -> Iterator[MaskedFrame]:
+    """Count the classes and move the progress bar; pass each frame on."""
+    for frame in frames:
+        shares.add(frame.mask)
+        progress.update()
+        yield frame
+
+
+class ClassShares:
+    """How much of all masks each class takes."""
+
+    def __init__(self, class_names: tuple[str, ...]) -> None:
+        self.class_names = class_names
+        self._pixels = np.zeros(len(class_names), np.int64)
+
+    def add(self, mask: np.ndarray) -> None:
+        """Take a mask ``(H, W)`` uint8."""
+        self._pixels += np.bincount(mask.ravel(), minlength=len(self._pixels))
+
+    def percent(self) -> dict[str, float]:
+        """By class, the largest first."""
+        shares = 100 * self._pixels / max(1, self._pixels.sum())
+        order = np.argsort(-shares, kind="stable")
+        return {self.class_names[k]: round(float(shares[k]), 2) for k in order}
+
+
+def write_overlay(out: Path, frame: MaskedFrame, palette: np.ndarray) -> dict:
+    """Write the picture of a single image; its scores, of which one image has none."""
+    image = frame.frame.image
+    Image.fromarray(overlay(image, frame.mask, palette, OVERLAY_OPACITY)).save(out / OVERLAY)
+    return {"flicker": None, "miou": None}
+
+
+def as_text(report: dict) -> str:
+    """The main figures in a few lines."""
+    shares = ", ".join(f"{name} {share:g}" for name, share in report["classes"].items() if share)
+    return f"{headline(report)}\npercent of the pixels: {shares}"
