@@ -32,7 +32,7 @@ TABLES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``check``, ``classes`` and ``corrupt``."""
+    """Declare ``check``, ``classes``, ``corrupt`` and ``bench``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="read every file of a split and report")
     _add_split(check)
@@ -46,11 +46,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     corrupt.add_argument("--severity", type=int, choices=range(1, 6), default=SEVERITY)
     corrupt.add_argument("--seeding", choices=SEEDINGS, default="frame", help="as of `t2g eval`")
     corrupt.add_argument("--out", type=Path, required=True, help="folder for `t2g eval --weather`")
-    speed = actions.add_parser("speed", help="frames a second that loading gives a training")
-    speed.add_argument("config", help="whose clips to draw: its strides, crops and distortions")
-    speed.add_argument("root", type=Path, help="the data set's folder")
-    speed.add_argument("--workers", type=int, default=0, help="default: %(default)s")
-    speed.add_argument("--clips", type=int, default=50, help="to time (default: %(default)s)")
+    bench = actions.add_parser("bench", help="frames a second that loading gives a training")
+    bench.add_argument("root", type=Path, help="the data set's folder")
+    bench.add_argument(
+        "--config", required=True, help="whose clips to draw: its strides, crops and distortions"
+    )
+    bench.add_argument(
+        "--workers",
+        type=int,
+        nargs="+",
+        default=(0, 1, 2, 4),
+        metavar="N",
+        help="numbers of processes to try in turn (default: 0 1 2 4)",
+    )
+    bench.add_argument("--clips", type=int, default=50, help="to time (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "classes":
         print(format_classes(args.data))
         return 0
-    if args.action == "speed":
-        print(measure_speed(args))
+    if args.action == "bench":
+        for workers in args.workers:
+            print(measure_loading(args, workers), flush=True)
         return 0
     dataset = open_dataset(args.data or recognise(args.root), args.root)
     videos = dataset.load_videos(args.split)
@@ -80,14 +90,14 @@ def run(args: argparse.Namespace) -> int:
     return 1 if report.faults else 0
 
 
-def measure_speed(args: argparse.Namespace) -> str:
+def measure_loading(args: argparse.Namespace, workers: int) -> str:
     """Time drawing, cutting and distorting clips; the workers' start is not counted."""
     config = load_config(args.config).train
     if config is None:
         raise ValueError(f"{args.config} has no section train")
     videos = open_dataset(config.dataset, args.root).load_videos(config.split)
-    clips = ClipWorkers(ClipSampler(videos, config), args.workers)
-    warm = max(1, args.workers)
+    clips = ClipWorkers(ClipSampler(videos, config), workers)
+    warm = max(1, workers)
     clips.expect(range(warm + args.clips))
     for number in range(warm):
         clips(number)
@@ -97,7 +107,7 @@ def measure_speed(args: argparse.Namespace) -> str:
     rate = args.clips * config.clip_frames / (time.perf_counter() - started)
     clips.close()
     width, height = config.crop_size
-    return f"{rate:.1f} frames/s of {width}x{height} with {args.workers} workers"
+    return f"{rate:.1f} frames/s of {width}x{height} with {workers} workers"
 
 
 def as_text(report: DataReport, class_names: tuple[str, ...]) -> str:

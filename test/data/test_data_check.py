@@ -166,7 +166,8 @@ def test_the_speed_of_loading_is_measured(tmp_path, capsys):
     changes = {"dataset": "own", "strides": (1,)}
     config = replace(config, train=replace(config.train, **changes))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(asdict(config))))
-    words = ["data", "speed", str(tmp_path / "config.yaml"), str(root), "--clips", "2"]
-    assert main(words) == 0
-    rate, unit, *_ = capsys.readouterr().out.split()
-    assert float(rate) > 0 and unit == "frames/s"
+    words = ["data", "bench", str(root), "--config", str(tmp_path / "config.yaml")]
+    assert main([*words, "--clips", "2", "--workers", "0", "1"]) == 0
+    for workers, line in enumerate(capsys.readouterr().out.splitlines()):
+        rate, unit, *_ = line.split()
+        assert float(rate) > 0 and unit == "frames/s" and line.endswith(f"{workers} workers")
