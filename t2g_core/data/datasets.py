@@ -77,7 +77,7 @@ def recognise(root: str | Path) -> str:
     for mark in _MARKS:
         _check_depth(root, mark)
     raise FileNotFoundError(
-        f"{root} has none of {', '.join(_MARKS)}: give --data and see docs/datasets.md for the layouts"
+        f"{root} has none of {', '.join(_MARKS)}: give --data; docs/datasets.md has the layouts"
     )
 
 
