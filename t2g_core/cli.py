@@ -19,6 +19,7 @@ COMMANDS = {
         "t2g_core.recordings.segment",
         "masks, pictures and figures of an image, video, folder or bag, without ROS",
     ),
+    "bench": ("t2g_core.studies.bench", "time a streaming step beside its encoder, by part"),
     "bag": ("t2g_core.recordings.segment_bag", "segment a rosbag2 offline, repeatable to the bit"),
     "doctor": ("t2g_ros.doctor", "look at what goes wrong most on robots, and say what to do"),
     "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),

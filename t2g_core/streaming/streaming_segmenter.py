@@ -109,18 +109,25 @@ class StreamingSegmenter:
         """
         return self.step_encoded(self.encode(frame), state)
 
-    @torch.inference_mode()
     def encode(self, frame: np.ndarray) -> EncodedFrame:
         """Resize, normalise and encode a frame (H, W, 3) uint8 RGB."""
+        features = self.encode_images(self.prepare(frame))
+        return EncodedFrame(features, (frame.shape[1], frame.shape[0]))
+
+    def prepare(self, frame: np.ndarray) -> torch.Tensor:
+        """A frame (H, W, 3) uint8 RGB -> (1, 3, h, w), resized and normalised, on the device."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             raise ValueError(f"expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
         size = fit_size((frame.shape[1], frame.shape[0]), self.input_size)
         resized = resize(frame, size)
-        images = normalise(torch.from_numpy(resized).to(self.device))[None]
+        return normalise(torch.from_numpy(resized).to(self.device))[None]
+
+    @torch.inference_mode()
+    def encode_images(self, images: torch.Tensor) -> Features:
+        """Prepared images (B, 3, h, w) -> the method's features of them."""
         kind = torch.device(self.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.precision == BF16):
-            features = self.method.encode(images)
-        return EncodedFrame(features, (frame.shape[1], frame.shape[0]))
+            return self.method.encode(images)
 
     @torch.inference_mode()
     def step_encoded(

@@ -1,0 +1,81 @@
+"""`t2g bench`: its arithmetic by hand, and the command on small models."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+
+import pytest
+import yaml
+from small_model import small_config
+from small_runs import plain
+from torch import nn
+
+from t2g_core.cli import main
+from t2g_core.studies.bench import Stopwatches, ratio, timing
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    def write(head: str = "time2general"):
+        path = tmp_path / f"{head}.yaml"
+        path.write_text(yaml.safe_dump(plain(asdict(small_config(head)))))
+        return path
+
+    return write
+
+
+def test_ratios_are_those_of_rounds_not_of_medians():
+    assert ratio([2.0, 20.0, 3.0], [1.0, 10.0, 1.0]) == 2.0  # the slow round changes nothing
+    found = timing([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (found.median_s, found.p10_s, found.p90_s) == (3.0, 1.4, 4.6)
+
+
+class Sleep(nn.Module):
+    def forward(self, x):
+        time.sleep(0.02)
+        return x
+
+
+def test_stopwatches_add_up_what_a_module_takes_and_leave_it_as_it_was():
+    module = Sleep()
+    with Stopwatches({"sleep": module, "idle": Sleep()}, "cpu") as watches:
+        for _ in range(3):
+            module(1)
+    module(1)
+    assert 0.06 <= watches.seconds["sleep"] < 0.2 and watches.seconds["idle"] == 0.0
+
+
+def test_the_command_as_json(config_file, capsys):
+    words = ["bench", str(config_file()), "--rounds", "3", "--frames", "2", "--size", "64x48"]
+    assert main([*words, "--precision", "fp32", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["frames"], found["size"], found["precision"]) == (2, [64, 48], "fp32")
+    assert found["ratios"]["step_over_encoder"] > 1
+    assert found["frames_per_s"] == pytest.approx(
+        1 / found["timings"]["streaming step"]["median_s"]
+    )
+    parts = found["parts_of_step"]
+    assert {"RGB encoder", "stability queries", "decoder", "fusion", "rest"} <= set(parts)
+    assert sum(parts.values()) == pytest.approx(1, abs=0.2)  # medians of shares
+    assert found["gflops_of_step"] > 0 and found["rate_share"] > 0 and found["peak_bytes"] > 1e8
+
+
+@pytest.mark.parametrize("head", ["depth", "conv"])
+def test_the_table_and_a_trace(head, config_file, tmp_path, capsys):
+    trace = tmp_path / "trace.json"
+    assert main(["bench", str(config_file(head)), "--rounds", "1", "--trace", str(trace)]) == 0
+    out = capsys.readouterr().out
+    assert "step_over_encoder" in out and "% of the rate of a matrix product" in out
+    assert ("depth encoder" in out) == (head == "depth")
+    assert json.loads(trace.read_text())["traceEvents"]
+
+
+def test_wrong_numbers_are_named(config_file, capsys):
+    assert main(["bench", str(config_file()), "--rounds", "0"]) == 2
+    assert main(["bench", str(config_file()), "--frames", "0"]) == 2
+    assert main(["bench", str(config_file("conv")), "--frames", "2"]) == 2
+    err = capsys.readouterr().err
+    for sentence in ("--rounds: expected at least 1", "--frames: expected at least 1", "no memory"):
+        assert sentence in err
