@@ -22,7 +22,6 @@ from t2g_core.device import AUTO, find_device, find_precision
 OK, WARNING, FAULT = "ok", "warning", "fault"
 PYTHONS = (10, 13)  # minor versions of Python 3, first and last
 FAST_DDS_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-IMAGE = "sensor_msgs/msg/Image"  # what the node subscribes to
 DISCOVERY_S = 10.0  # how long a topic may take to be heard of
 
 
@@ -252,22 +251,21 @@ def listen(node, topic: str, seconds: float) -> list[Check]:
     import rclpy
     from sensor_msgs.msg import Image
 
-    from t2g_core.images.encodings import check_image
     from t2g_ros.image_input import AUTO as RELIABILITY
-    from t2g_ros.image_input import ImageInput
+    from t2g_ros.image_input import KINDS, ImageInput, check_message
+    from t2g_ros.input_watch import foreign_types, other_image_topics
 
     images, lost = [], []
     heard = ImageInput(node, topic, RELIABILITY, images.append, lost.append)
     publishers = wait_for_publishers(node, heard.topic)
     if not publishers:
-        topics = node.get_topic_names_and_types()
-        there = [n for n, kinds in topics if IMAGE in kinds and node.count_publishers(n)]
-        remedy = f"image topics here: {', '.join(there) or 'none; is the domain the same?'}"
+        there = ", ".join(other_image_topics(node, heard.topic))
+        remedy = f"image topics here: {there or 'none; is the domain the same?'}"
         return [Check("topic", FAULT, f"nobody publishes {heard.topic}", remedy)]
-    kinds = {publisher.topic_type for publisher in publishers}
-    if kinds != {IMAGE}:
-        remedy = "the node takes sensor_msgs/Image: republish it (image_transport republish)"
-        return [Check("topic", FAULT, f"{heard.topic} is {', '.join(sorted(kinds))}", remedy)]
+    foreign = foreign_types(node, heard.topic)
+    if foreign:
+        remedy = f"the node takes {' and '.join(KINDS)}"
+        return [Check("topic", FAULT, f"{heard.topic} is {', '.join(foreign)}", remedy)]
     offers = {p.qos_profile.reliability.name.lower().replace("_", " ") for p in publishers}
     found = f"{heard.topic}: {len(publishers)} publishers, {' and '.join(sorted(offers))}"
     checks = [Check("topic", OK, found)]
@@ -278,13 +276,15 @@ def listen(node, topic: str, seconds: float) -> list[Check]:
     if not images:
         remedy = "is the camera running? large images get lost: see Large images in the README"
         return [*checks, Check("images", FAULT, f"none in {seconds:g} s", remedy)]
-    last: Image = images[-1]
-    found = f"{len(images) / seconds:.1f} a second, {last.width}x{last.height} {last.encoding}"
+    last = images[-1]
+    raw = isinstance(last, Image)
+    what = f"{last.width}x{last.height} {last.encoding}" if raw else f"compressed, {last.format}"
+    found = f"{len(images) / seconds:.1f} a second, {what}"
     if lost:
         remedy = "reliable publishers, or more shared memory: see Large images in the README"
         return [*checks, Check("images", WARNING, f"{found}, {sum(lost)} lost", remedy)]
     try:
-        check_image(last)
+        check_message(last)
     except ValueError as error:
         return [*checks, Check("images", FAULT, f"{found}: {error}", "correct the driver")]
     return [*checks, Check("images", OK, found)]

@@ -19,9 +19,9 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-from t2g_core.images.encodings import ENCODINGS, check_image, to_rgb
+from t2g_core.images.encodings import ENCODINGS, check_image, decompress, to_rgb
 
 CV_BRIDGE_IS_RIGHT_FOR = {"rgb8", "bgr8", "rgba8", "bgra8", "mono8"}
 
@@ -80,9 +80,17 @@ def cv_bridge_decoder() -> Callable[[Image], np.ndarray]:
     return decode
 
 
-def choose_decoder() -> tuple[Callable[[Image], np.ndarray], str]:
+def choose_decoder() -> tuple[Callable[[Image | CompressedImage], np.ndarray], str]:
     """The decoder for this machine, and a sentence for the log that says which and why."""
     problem = why_not_cv_bridge()
     if problem:
-        return to_rgb, f"images are converted by t2g_ros; cv_bridge is not used: {problem}"
-    return cv_bridge_decoder(), "images are converted by cv_bridge where it is right"
+        raw = to_rgb
+        sentence = f"images are converted by t2g_ros; cv_bridge is not used: {problem}"
+    else:
+        raw = cv_bridge_decoder()
+        sentence = "images are converted by cv_bridge where it is right"
+
+    def decode(message: Image | CompressedImage) -> np.ndarray:
+        return raw(message) if isinstance(message, Image) else decompress(message.data)
+
+    return decode, sentence

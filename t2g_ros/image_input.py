@@ -1,4 +1,7 @@
-"""The subscription to the camera: it takes what publishers offer, and says what does not come."""
+"""The subscription to the camera: it takes what publishers offer, and says what does not come.
+
+The type of the topic is what is published there: raw images, or compressed ones (JPEG, PNG).
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,20 @@ from collections.abc import Callable
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-from t2g_ros.input_watch import unheard_publisher
+from t2g_core.images.encodings import check_image
+from t2g_ros.input_watch import COMPRESSED_TYPE, IMAGE_TYPE, unheard_publisher
 
 AUTO, RELIABLE, BEST_EFFORT = "auto", "reliable", "best_effort"
+KINDS = {IMAGE_TYPE: Image, COMPRESSED_TYPE: CompressedImage}
 POLICIES = {RELIABLE: ReliabilityPolicy.RELIABLE, BEST_EFFORT: ReliabilityPolicy.BEST_EFFORT}
 # Some depth, so that images which come while this process is busy are counted, not lost unseen.
 DEPTH = 5
 
 
 class ImageInput:
-    """Images of one topic.
+    """Images of one topic, `Image` or `CompressedImage` as its publishers send them.
 
     reliability: `reliable` gets large images whole, but nothing from a best-effort publisher;
     `best_effort` hears every publisher and loses large images where shared memory is small;
@@ -30,12 +35,13 @@ class ImageInput:
         node: Node,
         topic: str,
         reliability: str,
-        on_image: Callable[[Image], None],
+        on_image: Callable[[Image | CompressedImage], None],
         on_lost: Callable[[int], None],
     ) -> None:
         self._node, self._topic, self._on_image, self._on_lost = node, topic, on_image, on_lost
         self._auto = reliability == AUTO
         self.reliability = RELIABLE if self._auto else reliability
+        self._kind = IMAGE_TYPE
         self._subscription = self._subscribe()
 
     @property
@@ -44,18 +50,28 @@ class ImageInput:
         return self._subscription.topic_name
 
     def match_publishers(self) -> None:
-        """With `auto`, take up the reliability that the publishers offer now."""
-        if not self._auto:
-            return
+        """Take up the type that the publishers send now and, with `auto`, their reliability.
+
+        Where raw and compressed images come on one topic, the raw ones are taken.
+        """
         offered = self._node.get_publishers_info_by_topic(self.topic)
-        lossy = any(o.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for o in offered)
-        wanted = BEST_EFFORT if lossy else RELIABLE
-        if offered and wanted != self.reliability:
-            self.reliability = wanted
+        offered = [offer for offer in offered if offer.topic_type in KINDS]
+        if not offered:
+            return
+        kinds = {offer.topic_type for offer in offered}
+        kind = IMAGE_TYPE if IMAGE_TYPE in kinds else COMPRESSED_TYPE
+        heard = [offer.qos_profile.reliability for offer in offered if offer.topic_type == kind]
+        reliability = self.reliability
+        if self._auto:
+            lossy = ReliabilityPolicy.BEST_EFFORT in heard
+            reliability = BEST_EFFORT if lossy else RELIABLE
+        if (kind, reliability) != (self._kind, self.reliability):
+            self._kind, self.reliability = kind, reliability
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe()
             self._node.get_logger().info(
-                f"subscribed to {self.topic} as {wanted.replace('_', ' ')}, as its publishers offer"
+                f"subscribed to {self.topic}, {kind}, as {reliability.replace('_', ' ')}: what its "
+                "publishers offer"
             )
 
     def _subscribe(self):
@@ -64,7 +80,7 @@ class ImageInput:
             incompatible_qos=self._on_incompatible, message_lost=self._count_lost
         )
         return self._node.create_subscription(
-            Image, self._topic, self._on_image, qos, event_callbacks=events
+            KINDS[self._kind], self._topic, self._on_image, qos, event_callbacks=events
         )
 
     def _on_incompatible(self, event) -> None:
@@ -73,3 +89,11 @@ class ImageInput:
 
     def _count_lost(self, event: QoSMessageLostInfo) -> None:
         self._on_lost(event.total_count_change)
+
+
+def check_message(message: Image | CompressedImage) -> None:
+    """Raise ValueError where a message cannot hold a picture, without decoding it."""
+    if isinstance(message, Image):
+        check_image(message)
+    elif not message.data:
+        raise ValueError(f"data: a compressed image (format {message.format!r}) without a byte")

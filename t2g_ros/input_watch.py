@@ -8,6 +8,7 @@ from rclpy.qos import qos_policy_name_from_kind
 
 SERVED = {"reliability": "reliable or best effort", "durability": "volatile"}
 IMAGE_TYPE = "sensor_msgs/msg/Image"
+COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 
 
 def why_no_image(node: Node, topic: str, silence_s: float) -> str:
@@ -18,7 +19,7 @@ def why_no_image(node: Node, topic: str, silence_s: float) -> str:
     if foreign:
         return (
             f"{silence}: what is published there is {', '.join(foreign)}, and this node takes "
-            f"{IMAGE_TYPE}"
+            f"{IMAGE_TYPE} or {COMPRESSED_TYPE}"
         )
     if publishers:
         return (
@@ -32,9 +33,9 @@ def why_no_image(node: Node, topic: str, silence_s: float) -> str:
 
 
 def foreign_types(node: Node, topic: str) -> list[str]:
-    """Types other than an image's that somebody publishes on `topic`."""
+    """Types other than images' that somebody publishes on `topic`."""
     offered = {info.topic_type for info in node.get_publishers_info_by_topic(topic)}
-    return sorted(offered - {IMAGE_TYPE})
+    return sorted(offered - {IMAGE_TYPE, COMPRESSED_TYPE})
 
 
 def other_image_topics(node: Node, topic: str) -> list[str]:
@@ -43,7 +44,7 @@ def other_image_topics(node: Node, topic: str) -> list[str]:
     return sorted(
         name
         for name, types in node.get_topic_names_and_types()
-        if IMAGE_TYPE in types
+        if {IMAGE_TYPE, COMPRESSED_TYPE} & set(types)
         and name != topic
         and not name.startswith(own)
         and node.count_publishers(name)

@@ -19,14 +19,13 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-from t2g_core.images.encodings import check_image
 from t2g_core.streaming import continuity
 from t2g_core.streaming.continuity import NS, FrameInfo, Reset
 from t2g_ros.diagnostics import FAILED, LOADING, RUNNING, NodeHealth, diagnostic_status
 from t2g_ros.image_decoder import choose_decoder
-from t2g_ros.image_input import ImageInput
+from t2g_ros.image_input import ImageInput, check_message
 from t2g_ros.input_watch import why_no_image
 from t2g_ros.log import Log, shortened
 from t2g_ros.model_loading import load_video_segmenter
@@ -58,7 +57,7 @@ MOST_FAILURES = 5  # in a row; a GPU that has failed once may fail for ever
 class Frame:
     """An image message and when it came, by the monotonic clock [s]."""
 
-    message: Image
+    message: Image | CompressedImage
     arrival_s: float
 
 
@@ -103,11 +102,11 @@ class Segmenter(Node):
 
     # On the executor's thread.
 
-    def _on_image(self, message: Image) -> None:
+    def _on_image(self, message: Image | CompressedImage) -> None:
         arrival_s = time.monotonic()
         self._statistics.image_received(arrival_s)
         try:
-            check_image(message)
+            check_message(message)
         except ValueError as error:
             self._drop_bad_image(error)
             return

@@ -15,7 +15,7 @@ import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from small_checkpoint import write_vit_s_checkpoint
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from t2g_core.cli import main
 from t2g_ros import doctor
@@ -137,9 +137,12 @@ def test_topics_without_images_of_other_types_and_broken_ones_are_faults(monkeyp
         monkeypatch.setattr(doctor, "DISCOVERY_S", 2.0)
         (nobody,) = doctor.check_topic("/camera", 0.2)
     assert nobody.state == FAULT and nobody.remedy == "image topics here: /front"
-    with published(CompressedImage(format="jpeg"), "/camera", ReliabilityPolicy.RELIABLE):
+    with published(String(data="image"), "/camera", ReliabilityPolicy.RELIABLE):
         (kind,) = doctor.check_topic("/camera", 0.2)
-    assert kind.state == FAULT and kind.found == "/camera is sensor_msgs/msg/CompressedImage"
+    assert kind.state == FAULT and kind.found == "/camera is std_msgs/msg/String"
+    with published(CompressedImage(format="jpeg"), "/camera", ReliabilityPolicy.RELIABLE):
+        _, images = doctor.check_topic("/camera", 1.0)
+    assert images.state == FAULT and "compressed, jpeg: data: a compressed image" in images.found
     torn = picture()
     torn.data = torn.data[:100]
     with published(torn, "/camera", ReliabilityPolicy.RELIABLE):

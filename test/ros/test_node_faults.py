@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environ
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_harness import Harness, message_of, picture, running, start_node
+from sensor_msgs.msg import CompressedImage
 from small_checkpoint import write_vit_s_checkpoint
 from std_msgs.msg import String
 
@@ -113,6 +115,31 @@ def test_another_type_on_the_topic_is_named(tmp_path, checkpoint):
         process.kill()
         process.wait()
         harness.close()
+
+
+def test_compressed_images_are_taken_as_they_come(tmp_path, checkpoint):
+    """The type is that of the publisher; PNG is without loss, so its mask is the raw image's."""
+    with running(tmp_path, checkpoint) as harness:
+        raw = message_of(picture(0), 5.0)
+        harness.segment(raw)
+        expected = bytes(harness.mask[0].data)
+        harness.node.destroy_publisher(harness.images)
+        camera = harness.node.create_publisher(CompressedImage, "/camera/image_raw", 10)
+        harness.wait_for(camera.get_subscription_count, "the other type", 10.0)
+        _, png = cv2.imencode(".png", picture(0)[..., ::-1])
+        message = CompressedImage(header=raw.header, format="png", data=png.tobytes())
+        message.header.frame_id = "another"  # so that the buffer is empty again
+        for count, data in enumerate((b"", b"no picture"), start=1):
+            broken = CompressedImage(header=raw.header, format="png", data=data)
+            camera.publish(broken)
+            harness.wait_for(
+                lambda n=str(count): harness.values()["dropped_bad_image"] == n, "the count"
+            )
+        harness.mask.clear()
+        camera.publish(message)
+        harness.wait_for(lambda: harness.mask, "the mask")
+        assert bytes(harness.mask[0].data) == expected
+        assert "CompressedImage, as reliable" in harness.words()
 
 
 def poisoned(path: Path) -> Path:
