@@ -23,6 +23,7 @@ class NodeHealth:
         no_mask_error_s: images without a mask for longer than this are an error [s].
         reliability: of the subscription, as it is now.
         checkpoint, device: what runs where; empty while unknown.
+        enabled: False while someone has switched segmentation off.
     """
 
     state: str
@@ -33,6 +34,7 @@ class NodeHealth:
     reliability: str
     checkpoint: str
     device: str
+    enabled: bool = True
 
 
 def diagnostic_status(
@@ -61,6 +63,8 @@ def judge(
         return DiagnosticStatus.ERROR, f"the model failed on {failed} images: {now.last_error}"
     if health.state == LOADING:
         return DiagnosticStatus.WARN, health.state_detail
+    if not health.enabled:
+        return DiagnosticStatus.OK, "segmentation is switched off (~/set_enabled)"
     if now.unanswered_s > health.no_mask_error_s:
         return DiagnosticStatus.ERROR, f"images come, but no mask for {now.unanswered_s:.0f} s"
     if now.lost > before.lost:
@@ -76,7 +80,7 @@ def judge(
 def values(health: NodeHealth, now: StatisticsSnapshot) -> dict[str, str]:
     """The figures, each as text; units are in the names, a figure not known yet is `nan`."""
     return {
-        "state": health.state,
+        "state": health.state if health.enabled else "disabled",
         "images_received": str(now.received),
         "masks_published": str(now.masks),
         "images_lost": str(now.lost),

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from std_msgs.msg import ColorRGBA, Header
 
 from t2g_core.streaming.continuity import Reset
-from t2g_ros.msg import TemporalConsistency
+from t2g_ros.msg import ClassList, TemporalConsistency
 
 if TYPE_CHECKING:  # these import PyTorch, which the node does after it has said that it is up
     from t2g_core.streaming.streaming_segmenter import SegmentationResult
@@ -35,6 +35,14 @@ def image_message(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     # Assigning an array to `data` checks every byte in Python, 600 ms for 1080p; this copies.
     message.data.frombytes(np.ascontiguousarray(pixels))
     return message
+
+
+def class_list_message(
+    class_names: tuple[str, ...], palette: np.ndarray, header: Header
+) -> ClassList:
+    """What mask values mean; palette (K, 3) uint8 RGB."""
+    colours = [ColorRGBA(r=r, g=g, b=b, a=1.0) for r, g, b in (palette / 255.0).tolist()]
+    return ClassList(header=header, names=list(class_names), colours=colours)
 
 
 def temporal_consistency_message(

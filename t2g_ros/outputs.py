@@ -8,14 +8,14 @@ import numpy as np
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from t2g_core.images.overlay import overlay
 from t2g_ros.input_watch import unserved_subscriber
-from t2g_ros.messages import image_message, temporal_consistency_message
-from t2g_ros.msg import TemporalConsistency
+from t2g_ros.messages import class_list_message, image_message, temporal_consistency_message
+from t2g_ros.msg import ClassList, TemporalConsistency
 
 if TYPE_CHECKING:  # imports PyTorch, which the node does after it has said that it is up
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
@@ -23,12 +23,16 @@ if TYPE_CHECKING:  # imports PyTorch, which the node does after it has said that
 
 # Reliable and shallow: every subscriber can take it.
 OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED_QOS = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 
 
 class Outputs:
-    """~/mask and ~/temporal_consistency always; ~/confidence and ~/overlay while someone listens.
+    """~/mask and ~/temporal_consistency always; ~/confidence and ~/overlay while someone listens;
+    ~/classes once for each model.
 
-    All carry the header of the image they belong to, and pictures have its size.
+    The others carry the header of the image they belong to, and pictures have its size.
     """
 
     def __init__(self, node: Node) -> None:
@@ -37,6 +41,13 @@ class Outputs:
         self._consistency = self._publisher(TemporalConsistency, "~/temporal_consistency")
         self._confidence = self._publisher(Image, "~/confidence")
         self._overlay = self._publisher(Image, "~/overlay")
+        self._classes = node.create_publisher(ClassList, "~/classes", LATCHED_QOS)
+
+    def publish_classes(self, segmenter: StreamingSegmenter) -> None:
+        """Say what the values of the masks mean from now on."""
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        message = class_list_message(segmenter.class_names, segmenter.palette, header)
+        self._classes.publish(message)
 
     def publish(
         self,

@@ -33,6 +33,7 @@ class SegmenterParameters:
     reliability: str
     consistency_window: int
     max_gap_s: float
+    max_rate_hz: float
     overlay_opacity: float
     no_image_warning_s: float
     no_mask_error_s: float
@@ -112,6 +113,14 @@ def declare_parameters(node: Node) -> None:
         (0.01, 3600.0),
         "Largest step between the stamps of two segmented images within one clip "
         "[s]; a larger one empties the clip buffer.",
+    )
+    declare_float(
+        node,
+        "max_rate_hz",
+        0.0,
+        (0.0, 1000.0),
+        "Most images a second that are segmented, which leaves the processor or GPU to others "
+        "[Hz]; 0: as many as it can.",
     )
     declare_float(
         node,

@@ -20,6 +20,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool, Trigger
 
 from t2g_core.streaming import continuity
 from t2g_core.streaming.continuity import NS, FrameInfo, Reset
@@ -38,9 +39,11 @@ from t2g_ros.parameters import (
 )
 from t2g_ros.stream_statistics import (
     BAD_IMAGE,
+    DISABLED,
     INFERENCE_ERROR,
     MODEL_LOADING,
     NEWER_FRAME,
+    RATE_LIMIT,
     StreamStatistics,
 )
 from t2g_ros.worker import Worker
@@ -69,6 +72,8 @@ class Segmenter(Node):
         declare_parameters(self)
         self._log = Log(self.get_logger())
         self._failures = 0
+        self._enabled, self._reset_asked = True, False
+        self._next_s = 0.0  # when max_rate_hz lets the next image through
         self._state, self._state_detail, self._device = LOADING, "loading the model", ""
         self._started_s = time.monotonic()
         self._statistics = StreamStatistics(self._started_s)
@@ -88,6 +93,8 @@ class Segmenter(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report_health, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._images.match_publishers, clock=steady)
+        self.create_service(Trigger, "~/reset", self._answer_reset)
+        self.create_service(SetBool, "~/set_enabled", self._answer_set_enabled)
         self._worker.start()
         self.get_logger().debug(f"parameters: {parameters}")
 
@@ -113,9 +120,41 @@ class Segmenter(Node):
         if self._state == LOADING:
             self._statistics.image_dropped(MODEL_LOADING)
             return
+        if not self._enabled:
+            self._statistics.image_dropped(DISABLED)
+            return
+        if not self._is_due(arrival_s):
+            self._statistics.image_dropped(RATE_LIMIT)
+            return
         self._statistics.image_offered(arrival_s)
         if self._worker.offer(Frame(message, arrival_s)):
             self._statistics.image_dropped(NEWER_FRAME)
+
+    def _is_due(self, now_s: float) -> bool:
+        """Whether max_rate_hz lets an image through; it allows that rate on average."""
+        rate_hz = self.get_parameter("max_rate_hz").value
+        if not rate_hz:
+            return True
+        if now_s < self._next_s:
+            return False
+        # A step on from when one was due, so that a camera's own grid does not lower the rate.
+        step_s = 1 / rate_hz
+        self._next_s = (self._next_s if now_s - self._next_s < step_s else now_s) + step_s
+        return True
+
+    def _answer_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._reset_asked = True
+        response.success, response.message = True, "the next mask starts a new clip"
+        return response
+
+    def _answer_set_enabled(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        self._enabled = request.data
+        response.success = True
+        response.message = "segmentation is " + ("on" if request.data else "off")
+        self.get_logger().info(response.message)
+        return response
 
     def _count_lost(self, count: int) -> None:
         self._statistics.images_lost(count)
@@ -130,10 +169,11 @@ class Segmenter(Node):
         snapshot = self._statistics.snapshot(now_s)
         parameters = read_parameters(self)
         topic = self._images.topic
+        enabled = self._enabled
         if self._state == LOADING:
             self._state_detail = f"loading the model for {now_s - self._started_s:.0f} s"
             self._log.info("loading", self._state_detail)
-        elif snapshot.silence_s > parameters.no_image_warning_s:
+        elif enabled and snapshot.silence_s > parameters.no_image_warning_s:
             self._log.warning(
                 "silence", why_no_image(self, topic, snapshot.silence_s), SILENCE_WARNING_PERIOD_S
             )
@@ -146,6 +186,7 @@ class Segmenter(Node):
             reliability=self._images.reliability,
             checkpoint=parameters.checkpoint or "shipped",
             device=self._device,
+            enabled=enabled,
         )
         name = f"{self.get_fully_qualified_name()}: segmentation"
         status = diagnostic_status(name, health, snapshot, self._last_snapshot)
@@ -182,6 +223,7 @@ class Segmenter(Node):
             f"{segmenter.precision}: {len(segmenter.class_names)} classes, "
             f"clips of {segmenter.clip_length} frames"
         )
+        self._outputs.publish_classes(segmenter)
         self._state, self._state_detail = RUNNING, ""
 
     def _segment(self, frame: Frame) -> None:
@@ -202,6 +244,9 @@ class Segmenter(Node):
         header = frame.message.header
         stamp_ns = header.stamp.sec * NS + header.stamp.nanosec
         info = FrameInfo(stamp_ns, image.shape[:2], header.frame_id)
+        if self._reset_asked:
+            self._reset_asked = False
+            self._video.reset(Reset(continuity.REQUEST, "~/reset was called"))
         segmented = self._video.segment(image, info, parameters.max_gap_s)
         if segmented.reset is not None:
             reset = segmented.reset

@@ -16,7 +16,9 @@ MODEL_LOADING = "model_loading"  # it came before the model was ready
 NEWER_FRAME = "newer_frame"  # a newer image came before the model had time for it
 BAD_IMAGE = "bad_image"  # it cannot be read
 INFERENCE_ERROR = "inference_error"  # the model failed on it
-CAUSES = (MODEL_LOADING, NEWER_FRAME, BAD_IMAGE, INFERENCE_ERROR)
+DISABLED = "disabled"  # someone has switched segmentation off
+RATE_LIMIT = "rate_limit"  # it came sooner than max_rate_hz allows
+CAUSES = (MODEL_LOADING, NEWER_FRAME, BAD_IMAGE, INFERENCE_ERROR, DISABLED, RATE_LIMIT)
 
 LATENCY_WINDOW_S = 30.0
 ERROR_MEMORY_S = 60.0  # an error is reported for so long

@@ -14,6 +14,7 @@ GAP = "gap"
 IMAGE_SIZE = "image_size"
 FRAME_ID = "frame_id"
 INFERENCE_ERROR = "inference_error"
+REQUEST = "request"
 
 
 @dataclass(frozen=True)

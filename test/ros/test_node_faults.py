@@ -178,5 +178,6 @@ def test_a_model_that_fails_again_and_again_ends_the_node_with_an_error(tmp_path
 
 
 def test_reasons_are_those_of_the_message():
-    for name in ("START", "STAMP_WENT_BACK", "GAP", "IMAGE_SIZE", "FRAME_ID", "INFERENCE_ERROR"):
+    names = ["START", "STAMP_WENT_BACK", "GAP", "IMAGE_SIZE", "FRAME_ID", "INFERENCE_ERROR"]
+    for name in (*names, "REQUEST"):
         assert getattr(continuity, name) == getattr(TemporalConsistency, f"RESET_{name}")

@@ -9,9 +9,12 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environ
 from node_harness import message_of, picture, running
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from small_checkpoint import write_vit_s_checkpoint
+from std_srvs.srv import SetBool, Trigger
 
-from t2g_ros.msg import TemporalConsistency
+from t2g_core.labels import CAMVID_CLASSES, PALETTE
+from t2g_ros.msg import ClassList, TemporalConsistency
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +70,61 @@ def test_two_cameras_on_one_topic_and_negative_stamps(harness):
     second.header.stamp.nanosec = 99  # a nanosecond back, which a float of seconds cannot tell
     harness.segment(second)
     assert harness.consistency[0].reset_reason == TemporalConsistency.RESET_STAMP_WENT_BACK
+
+
+def test_whoever_comes_late_gets_the_classes(harness):
+    found = []
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    harness.node.create_subscription(ClassList, "/segmenter/classes", found.append, latched)
+    harness.wait_for(lambda: found, "the classes")
+    assert tuple(found[0].names) == CAMVID_CLASSES
+    red, green, blue = PALETTE[CAMVID_CLASSES[0]]
+    colour = found[0].colours[0]
+    assert [round(255 * c) for c in (colour.r, colour.g, colour.b)] == [red, green, blue]
+
+
+def test_a_reset_on_request_starts_a_new_clip(harness):
+    for number in range(2):
+        harness.segment(message_of(picture(number), 20 + number / 10))
+    assert harness.consistency[0].buffer_fill == 2
+    assert harness.call(Trigger, "reset", Trigger.Request()).success
+    harness.segment(message_of(picture(2), 20.2))
+    message = harness.consistency[0]
+    assert (message.buffer_fill, message.reset_reason) == (1, TemporalConsistency.RESET_REQUEST)
+    harness.segment(message_of(picture(3), 20.3))
+    assert harness.consistency[0].buffer_fill == 2  # once
+
+
+def test_switched_off_it_counts_images_and_goes_on_when_switched_on(harness):
+    answer = harness.call(SetBool, "set_enabled", SetBool.Request(data=False))
+    assert answer.success and answer.message == "segmentation is off"
+    before = int(harness.values()["dropped_disabled"])
+    harness.mask.clear()
+    for number in range(3):
+        harness.images.publish(message_of(picture(number), 30 + number / 10))
+    harness.wait_for(
+        lambda: int(harness.values()["dropped_disabled"]) == before + 3, "the images counted"
+    )
+    assert not harness.mask and harness.values()["state"] == "disabled"
+    assert "switched off" in harness.diagnostics[-1].status[0].message
+    harness.call(SetBool, "set_enabled", SetBool.Request(data=True))
+    harness.segment(message_of(picture(4), 30.5))
+    assert harness.values()["state"] == "running"
+
+
+def test_the_rate_can_be_limited_while_it_runs(harness):
+    def limit(rate_hz: float) -> None:
+        value = ParameterValue(type=3, double_value=rate_hz)
+        request = SetParameters.Request(parameters=[Parameter(name="max_rate_hz", value=value)])
+        assert harness.call(SetParameters, "set_parameters", request).results[0].successful
+
+    limit(0.5)
+    harness.segment(message_of(picture(0), 40.0))
+    before = int(harness.values()["dropped_rate_limit"])
+    for number in range(3):
+        harness.images.publish(message_of(picture(number), 40.1 + number / 10))
+    harness.wait_for(
+        lambda: int(harness.values()["dropped_rate_limit"]) >= before + 2, "the images counted"
+    )
+    limit(0.0)
+    harness.segment(message_of(picture(4), 41.0))
