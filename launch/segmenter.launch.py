@@ -99,6 +99,12 @@ def end_with_the_node(event: ProcessExited, context: LaunchContext) -> list[Acti
     return [Shutdown(reason="the segmenter has ended")]
 
 
+def beside(topic: str, name: str) -> str:
+    """A topic's neighbour: /camera/image_raw -> /camera/camera_info."""
+    folder, slash, _ = topic.rpartition("/")
+    return f"{folder}{slash}{name}"
+
+
 def nodes(context: LaunchContext) -> list[Action]:
     """The nodes for these arguments; an empty argument leaves a parameter to params_file.
 
@@ -131,7 +137,10 @@ def nodes(context: LaunchContext) -> list[Action]:
         name="segmenter",
         namespace=argument("namespace"),
         parameters=[argument("params_file"), parameters],
-        remappings=[("image", argument("image_topic"))],
+        remappings=[
+            ("image", argument("image_topic")),
+            ("camera_info", beside(argument("image_topic"), "camera_info")),
+        ],
         arguments=["--ros-args", "--log-level", f"{logger}:={argument('log_level')}"],
         additional_env={} if is_profile_set() else dict.fromkeys(FAST_DDS_PROFILES, PROFILE),
         output="screen",

@@ -13,6 +13,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from t2g_core.images.overlay import overlay
+from t2g_core.metrics.flicker_map import FlickerMap
+from t2g_ros.camera_info import CameraInfoRelay
 from t2g_ros.input_watch import unserved_subscriber
 from t2g_ros.messages import class_list_message, image_message, temporal_consistency_message
 from t2g_ros.msg import ClassList, TemporalConsistency
@@ -29,8 +31,8 @@ LATCHED_QOS = QoSProfile(
 
 
 class Outputs:
-    """~/mask and ~/temporal_consistency always; ~/confidence and ~/overlay while someone listens;
-    ~/classes once for each model.
+    """~/mask and ~/temporal_consistency always; ~/confidence, ~/overlay and ~/instability while
+    someone listens; ~/camera_info while the camera sends one; ~/classes once for each model.
 
     The others carry the header of the image they belong to, and pictures have its size.
     """
@@ -41,6 +43,9 @@ class Outputs:
         self._consistency = self._publisher(TemporalConsistency, "~/temporal_consistency")
         self._confidence = self._publisher(Image, "~/confidence")
         self._overlay = self._publisher(Image, "~/overlay")
+        self._instability = self._publisher(Image, "~/instability")
+        self._flicker = FlickerMap()
+        self._camera_info = CameraInfoRelay(node)
         self._classes = node.create_publisher(ClassList, "~/classes", LATCHED_QOS)
 
     def publish_classes(self, segmenter: StreamingSegmenter) -> None:
@@ -65,6 +70,12 @@ class Outputs:
                 frame, segmenter.class_names, segmenter.clip_length, header
             )
         )
+        self._camera_info.publish(header)
+        if frame.reset is not None or not self._instability.get_subscription_count():
+            self._flicker = FlickerMap()  # what it has seen does not reach across
+        if self._instability.get_subscription_count():
+            changes = (255 * self._flicker.update(mask)).round().astype(np.uint8)
+            self._instability.publish(image_message(changes, "mono8", header))
         if self._confidence.get_subscription_count():
             self._confidence.publish(image_message(frame.result.confidence, "mono8", header))
         if self._overlay.get_subscription_count():

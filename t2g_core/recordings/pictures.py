@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from fractions import Fraction
 from pathlib import Path
 
@@ -50,25 +49,6 @@ class Mp4Writer:
         frame = resized(frame, self._size)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), "rgb24")
         self._container.mux(self._stream.encode(picture))
-
-
-class FlickerMap:
-    """How often each pixel has changed class over the last ``window`` masks."""
-
-    def __init__(self, window: int = 8) -> None:
-        self._changes: deque[np.ndarray] = deque(maxlen=window - 1)
-        self._previous: np.ndarray | None = None
-
-    def update(self, mask: np.ndarray) -> np.ndarray:
-        """Take the next mask ``(H, W)`` uint8; return the share of changes ``(H, W)``, 0..1."""
-        if self._previous is not None and self._previous.shape == mask.shape:
-            self._changes.append(mask != self._previous)
-        else:
-            self._changes.clear()
-        self._previous = mask
-        if not self._changes:
-            return np.zeros(mask.shape, np.float32)
-        return np.mean(self._changes, axis=0, dtype=np.float32)
 
 
 def flicker_picture(image: np.ndarray, flicker: np.ndarray) -> np.ndarray:

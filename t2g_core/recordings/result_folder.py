@@ -10,9 +10,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from t2g_core.metrics.flicker_map import FlickerMap
 from t2g_core.recordings.clip_meter import ClipMeter
 from t2g_core.recordings.clip_source import ClipFrame
-from t2g_core.recordings.pictures import FlickerMap, Mp4Writer, TimelineStrip, panel, resized
+from t2g_core.recordings.pictures import Mp4Writer, TimelineStrip, panel, resized
 from t2g_core.streaming.continuity import FrameInfo, reset_between
 
 VIDEO, STRIP, REPORT = "segmentation.mp4", "timeline.png", "report.json"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from t2g_core.images.overlay import overlay
+from t2g_core.metrics.flicker_map import FlickerMap
 from t2g_core.recordings.clip_meter import ClipMeter, latency_summary
 from t2g_core.recordings.clip_source import ClipFrame
 from t2g_core.recordings.pictures import (
     OVERLAY_OPACITY,
-    FlickerMap,
     Mp4Writer,
     TimelineStrip,
     flicker_picture,

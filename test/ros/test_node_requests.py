@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
@@ -10,6 +13,7 @@ from node_harness import message_of, picture, running
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
 from small_checkpoint import write_vit_s_checkpoint
 from std_srvs.srv import SetBool, Trigger
 
@@ -128,3 +132,33 @@ def test_the_rate_can_be_limited_while_it_runs(harness):
     )
     limit(0.0)
     harness.segment(message_of(picture(4), 41.0))
+
+
+def test_instability_shows_where_masks_changed_and_starts_with_its_listener(harness):
+    heat = harness.collect(Image, "/segmenter/instability")
+    harness.wait_for(lambda: harness.node.count_publishers("/segmenter/instability"), "discovery")
+    masks = []
+    for number in range(3):
+        heat.clear()
+        harness.segment(message_of(picture(5 * number), 50 + number / 10))
+        harness.wait_for(lambda: heat, "the heat map")
+        masks.append(np.frombuffer(harness.mask[0].data, np.uint8))
+    first, second = (a != b for a, b in itertools.pairwise(masks))
+    found = np.frombuffer(heat[0].data, np.uint8)
+    np.testing.assert_array_equal(found, np.round(127.5 * (first.astype(float) + second)))
+    assert heat[0].encoding == "mono8" and heat[0].header == harness.mask[0].header
+
+
+def test_camera_info_goes_on_with_the_masks_header(harness):
+    camera = harness.node.create_publisher(CameraInfo, "/camera_info", 5)
+    passed_on = harness.collect(CameraInfo, "/segmenter/camera_info")
+    harness.wait_for(camera.get_subscription_count, "discovery")
+    info = CameraInfo(width=120, height=80, k=[100.0, 0.0, 60.0, 0.0, 100.0, 40.0, 0.0, 0.0, 1.0])
+    number = 0
+    while not passed_on:  # the first ones may pass before the relay and its listener have met
+        camera.publish(info)
+        harness.segment(message_of(picture(number), 60 + number / 10))
+        number += 1
+        assert number < 20
+    assert passed_on[0].k.tolist() == info.k.tolist() and passed_on[0].width == 120
+    assert passed_on[0].header.frame_id == "front_camera_optical"
