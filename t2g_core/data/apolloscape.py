@@ -44,6 +44,13 @@ CAMERA = "Camera[ _]5"
 _NAME = re.compile(r"\d{6}_(\d{2})(\d{2})(\d{2})(\d{3})_Camera_\d")
 
 
+def apolloscape_splits(root: Path) -> list[str]:
+    """Those of which a road has a list; without any, all frames of all roads."""
+    names = [path.stem for path in [*root.glob("*.lst"), *root.glob("public_image_lists/*.lst")]]
+    found = {name.rpartition("_")[2] for name in names}
+    return [split for split in ("train", "val") if split in found] or ["all"]
+
+
 def load_apolloscape(root: str | Path, split: str) -> list[Video]:
     """List the videos of a split, one a record and camera, cut where frames are left out.
 

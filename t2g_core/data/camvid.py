@@ -89,6 +89,14 @@ FULL_RELEASE: dict[str, tuple[tuple[int, int, int], str | None]] = {
 }
 
 
+def camvid_splits(root: Path) -> list[str]:
+    """The splits that are there, in whichever layout."""
+    if (root / FULL_IMAGES).is_dir():
+        return list(SPLITS)
+    folders = [*root.glob("*annot"), *(images.parent for images in root.glob("*/images"))]
+    return sorted({folder.name.removesuffix("annot") for folder in folders})
+
+
 def load_camvid(root: str | Path, split: str) -> list[Video]:
     """List a split's videos with labels of ``CAMVID_CLASSES``, sorted by recording and number.
 

@@ -29,6 +29,12 @@ LAYOUT = "a Cityscapes root holds leftImg8bit_sequence/SPLIT/CITY and gtFine/SPL
 _TABLE = lookup_table(CITYSCAPES_IDS, CITYSCAPES_TO_15, FIFTEEN_CLASSES)
 
 
+def cityscapes_splits(root: Path) -> list[str]:
+    """Those of which images are there; `test` has no labels."""
+    found = sorted(path.name for path in (root / "leftImg8bit_sequence").glob("*/"))
+    return [split for split in found if split != "test"]
+
+
 def load_cityscapes(root: str | Path, split: str) -> list[Video]:
     """List a split's snippets, one a label, sorted by city, sequence and frame.
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from t2g_core.data.apolloscape import load_apolloscape
-from t2g_core.data.camvid import load_camvid, load_camvid15
-from t2g_core.data.cityscapes import load_cityscapes
+from t2g_core.data.apolloscape import apolloscape_splits, load_apolloscape
+from t2g_core.data.camvid import camvid_splits, load_camvid, load_camvid15
+from t2g_core.data.cityscapes import cityscapes_splits, load_cityscapes
 from t2g_core.data.class_tables import FIFTEEN_CLASSES
-from t2g_core.data.kitti360 import load_kitti360
-from t2g_core.data.own_video import load_own_video, read_classes
+from t2g_core.data.kitti360 import kitti360_splits, load_kitti360
+from t2g_core.data.own_video import load_own_video, own_video_splits, read_classes
 from t2g_core.data.video import Video
 from t2g_core.labels import CAMVID_CLASSES, colour_of
 
@@ -26,16 +26,17 @@ class Dataset:
 
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
+    splits: tuple[str, ...]  # those that are there
     load_videos: Callable[[str], list[Video]]
     licence: str
 
 
 _LOADERS = {
-    "camvid": (CAMVID_CLASSES, load_camvid),
-    "camvid15": (FIFTEEN_CLASSES, load_camvid15),
-    "cityscapes": (FIFTEEN_CLASSES, load_cityscapes),
-    "kitti360": (FIFTEEN_CLASSES, load_kitti360),
-    "apolloscape": (FIFTEEN_CLASSES, load_apolloscape),
+    "camvid": (CAMVID_CLASSES, camvid_splits, load_camvid),
+    "camvid15": (FIFTEEN_CLASSES, camvid_splits, load_camvid15),
+    "cityscapes": (FIFTEEN_CLASSES, cityscapes_splits, load_cityscapes),
+    "kitti360": (FIFTEEN_CLASSES, kitti360_splits, load_kitti360),
+    "apolloscape": (FIFTEEN_CLASSES, apolloscape_splits, load_apolloscape),
 }
 OWN_VIDEO = "own"
 NAMES = (*_LOADERS, OWN_VIDEO)
@@ -94,11 +95,17 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
         for mark in marks:
             _check_depth(Path(root), mark)
     if name == OWN_VIDEO:
-        colours, load = read_classes(root), load_own_video
+        colours, splits, load = read_classes(root), own_video_splits, load_own_video
     else:
-        class_names, load = _LOADERS[name]
+        class_names, splits, load = _LOADERS[name]
         colours = {name: colour_of(name) for name in class_names}
-    return Dataset(tuple(colours), tuple(colours.values()), partial(load, root), _LICENCES[name])
+    return Dataset(
+        class_names=tuple(colours),
+        palette=tuple(colours.values()),
+        splits=tuple(splits(Path(root))),
+        load_videos=partial(load, root),
+        licence=_LICENCES[name],
+    )
 
 
 def _check_depth(root: Path, mark: str) -> None:

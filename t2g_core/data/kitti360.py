@@ -36,6 +36,12 @@ _LOG = logging.getLogger(__name__)
 _IMAGE = re.compile(r"data_2d_raw/(\w+_sync)/image_00/data_rect/(\d{10})\.png")
 
 
+def kitti360_splits(root: Path) -> list[str]:
+    """Those that have a list."""
+    labels = root / "data_2d_semantics" / "train"
+    return [split for split in ("train", "val") if (labels / _LIST.format(split)).is_file()]
+
+
 def load_kitti360(root: str | Path, split: str) -> list[Video]:
     """List the videos of split ``train`` or ``val``, cut where the list leaves frames out.
 

@@ -53,6 +53,11 @@ def _name_and_colour(path: Path, line: str) -> tuple[str, tuple[int, int, int]]:
     return name, colour
 
 
+def own_video_splits(root: Path) -> list[str]:
+    """The folders that hold images."""
+    return sorted(path.parent.name for path in root.glob("*/images"))
+
+
 def load_own_video(root: str | Path, split: str) -> list[Video]:
     """List a split's videos, sorted by recording and frame number, cut at gaps.
 

@@ -17,7 +17,7 @@ from t2g_core.data.camvid import FULL_RELEASE
 from t2g_core.data.check import DataReport, check_videos
 from t2g_core.data.corrupted_images import write_corrupted
 from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather
-from t2g_core.data.datasets import NAMES, open_dataset, recognise
+from t2g_core.data.datasets import NAMES, Dataset, open_dataset, recognise
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.training.clip_sampler import ClipSampler
 from t2g_core.training.clip_workers import ClipWorkers
@@ -34,7 +34,7 @@ TABLES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``check``, ``classes``, ``corrupt`` and ``bench``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="read every file of a split and report")
+    check = actions.add_parser("check", help="read every file and report")
     _add_split(check)
     check.add_argument("--workers", type=int, default=4, help="threads (default: %(default)s)")
     check.add_argument("--json", action="store_true", help="print the report as one JSON object")
@@ -71,23 +71,43 @@ def run(args: argparse.Namespace) -> int:
         for workers in args.workers:
             print(measure_loading(args, workers), flush=True)
         return 0
-    dataset = open_dataset(args.data or recognise(args.root), args.root)
-    videos = dataset.load_videos(args.split)
+    name = args.data or recognise(args.root)
+    dataset = open_dataset(name, args.root)
     if args.action == "corrupt":
-        weather = Weather(args.corruption, args.severity, args.seeding)
-        count = write_corrupted(videos, args.root, args.out, weather)
-        seeding = SEEDINGS[weather.seeding]
-        print(
-            f"{weather.name}, severity {weather.severity}, {seeding}: {count} images in {args.out}"
-        )
+        print(corrupt_split(args, dataset))
         return 0
-    frames = sum(len(video.frames) for video in videos)
-    with tqdm(total=frames, unit="frame", desc="check", file=sys.stderr) as progress:
-        report = check_videos(videos, len(dataset.class_names), args.workers, progress.update)
-    print(
-        as_json(report, dataset.class_names) if args.json else as_text(report, dataset.class_names)
-    )
-    return 1 if report.faults else 0
+    reports = check_splits(args, name, dataset)
+    return 1 if any(report.faults for report in reports) else 0
+
+
+def check_splits(args: argparse.Namespace, name: str, dataset: Dataset) -> list[DataReport]:
+    """Check and print the chosen split, or every one that is there."""
+    splits = [args.split] if args.split else dataset.splits
+    if not splits:
+        raise FileNotFoundError(f"{args.root} holds no split of {name}; see docs/datasets.md")
+    reports = {}
+    for split in splits:
+        videos = dataset.load_videos(split)
+        frames = sum(len(video.frames) for video in videos)
+        title = f"check {split}"
+        with tqdm(total=frames, unit="frame", desc=title, file=sys.stderr) as progress:
+            count = len(dataset.class_names)
+            reports[split] = check_videos(videos, count, args.workers, progress.update)
+        if not args.json:
+            print(f"{name}, split {split}\n{as_text(reports[split], dataset.class_names)}\n")
+    if args.json:
+        found = {s: as_record(report, dataset.class_names) for s, report in reports.items()}
+        print(json.dumps({"data": name, "splits": found}, indent=2))
+    return list(reports.values())
+
+
+def corrupt_split(args: argparse.Namespace, dataset: Dataset) -> str:
+    """Write the split's images in one weather; what was done."""
+    weather = Weather(args.corruption, args.severity, args.seeding)
+    videos = dataset.load_videos(args.split or "train")
+    count = write_corrupted(videos, args.root, args.out, weather)
+    seeding = SEEDINGS[weather.seeding]
+    return f"{weather.name}, severity {weather.severity}, {seeding}: {count} images in {args.out}"
 
 
 def measure_loading(args: argparse.Namespace, workers: int) -> str:
@@ -113,6 +133,7 @@ def measure_loading(args: argparse.Namespace, workers: int) -> str:
 def as_text(report: DataReport, class_names: tuple[str, ...]) -> str:
     """The report for people: what is there, class shares in percent of labelled pixels, faults."""
     rates = ", ".join(f"{hz:g} Hz ({n})" for hz, n in sorted(report.rates_hz.items()))
+    total = int(report.pixels.sum())
     sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in report.sizes.most_common())
     lines = [
         f"videos   {report.videos}, of {report.lengths[0]} to {report.lengths[1]} frames",
@@ -121,9 +142,10 @@ def as_text(report: DataReport, class_names: tuple[str, ...]) -> str:
         f"sizes    {sizes}",
         f"gaps     {len(report.gaps)}",
         *(f"         {g.recording}: {g.last_before} to {g.first_after}" for g in report.gaps[:10]),
-        f"classes  percent of {report.pixels.sum()} labelled pixels; {report.void_pixels} are void",
+        f"void     {100 * report.void_pixels / max(1, total + report.void_pixels):.2f} percent",
+        f"classes  percent of {total} labelled pixels",
     ]
-    total = max(1, int(report.pixels.sum()))
+    total = max(1, total)
     lines += [
         f"         {name:<14}{100 * int(count) / total:7.3f}{'' if count else '   none'}"
         for name, count in zip(class_names, report.pixels, strict=True)
@@ -132,14 +154,13 @@ def as_text(report: DataReport, class_names: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def as_json(report: DataReport, class_names: tuple[str, ...]) -> str:
-    """The same as one JSON object, pixels by class name."""
-    document = asdict(report) | {
+def as_record(report: DataReport, class_names: tuple[str, ...]) -> dict:
+    """The same as JSON values, pixels by class name."""
+    return asdict(report) | {
         "pixels": dict(zip(class_names, report.pixels.tolist(), strict=True)),
         "sizes": {f"{w}x{h}": n for (w, h), n in report.sizes.items()},
         "rates_hz": {f"{hz:g}": n for hz, n in report.rates_hz.items()},
     }
-    return json.dumps(document, indent=2)
 
 
 def format_classes(data: str) -> str:
@@ -160,4 +181,4 @@ def format_classes(data: str) -> str:
 def _add_split(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", type=Path, help="the data set's folder")
     parser.add_argument("--data", choices=NAMES, help="default: the one whose layout it is")
-    parser.add_argument("--split", default="train", help="default: %(default)s")
+    parser.add_argument("--split", help="default: check takes every one, corrupt train")

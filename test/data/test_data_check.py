@@ -96,11 +96,37 @@ def test_the_command_prints_and_its_exit_code_says_whether_all_is_well(tmp_path,
     video = open_dataset("kitti360", root).load_videos("train")[0]
     truncate(video.frames[0].image_path)
     assert main(["data", "check", str(root), "--data", "kitti360", "--json"]) == 1
-    document = json.loads(capsys.readouterr().out)
+    document = json.loads(capsys.readouterr().out)["splits"]["train"]
     assert document["pixels"]["road"] == 5 * 48 * 20 and len(document["faults"]) == 1
     video.frames[0].image_path.unlink()
     assert main(["data", "check", str(root), "--data", "kitti360"]) == 2
     assert "is missing (1 such files); download data_2d_raw" in capsys.readouterr().err
+
+
+def test_every_split_that_is_there_is_checked(tmp_path, capsys):
+    root = write_kitti360(tmp_path, "train", (250, 251))
+    write_kitti360(root, "val", (300, 301, 302))
+    assert main(["data", "check", str(root)]) == 0
+    text = capsys.readouterr().out
+    assert "kitti360, split train" in text and "kitti360, split val" in text
+    assert main(["data", "check", str(root), "--split", "val", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["data"] == "kitti360" and list(document["splits"]) == ["val"]
+    assert document["splits"]["val"]["frames"] == 3
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "splits"),
+    [
+        (write_cityscapes, "cityscapes", ("val",)),
+        (write_apolloscape, "apolloscape", ("train",)),
+        (write_own_video, "own", ("train",)),
+        (write_camvid_full, "camvid", ("train", "val", "test")),
+        (write_camvid_segnet, "camvid15", ("val",)),
+    ],
+)
+def test_a_data_set_knows_its_splits(tmp_path, write, name, splits):
+    assert open_dataset(name, write(tmp_path)).splits == splits
 
 
 def test_the_mapping_tables_are_printed(capsys):
