@@ -18,6 +18,7 @@ from t2g_core.data.check import DataReport, check_videos
 from t2g_core.data.corrupted_images import write_corrupted
 from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather
 from t2g_core.data.datasets import NAMES, Dataset, open_dataset, recognise
+from t2g_core.data.shrunk_copy import write_shrunk
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.training.clip_sampler import ClipSampler
 from t2g_core.training.clip_workers import ClipWorkers
@@ -32,7 +33,7 @@ TABLES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``check``, ``classes``, ``corrupt`` and ``bench``."""
+    """Declare the actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="read every file and report")
     _add_split(check)
@@ -46,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     corrupt.add_argument("--severity", type=int, choices=range(1, 6), default=SEVERITY)
     corrupt.add_argument("--seeding", choices=SEEDINGS, default="frame", help="as of `t2g eval`")
     corrupt.add_argument("--out", type=Path, required=True, help="folder for `t2g eval --weather`")
+    shrink = actions.add_parser("shrink", help="write a smaller copy, in the same layout")
+    _add_split(shrink)
+    shrink.add_argument("--width", type=int, required=True, help="of an image at most [pixels]")
+    shrink.add_argument("--out", type=Path, required=True, help="folder for the copy")
+    shrink.add_argument("--workers", type=int, default=4, help="threads (default: %(default)s)")
     bench = actions.add_parser("bench", help="frames a second that loading gives a training")
     bench.add_argument("root", type=Path, help="the data set's folder")
     bench.add_argument(
@@ -76,6 +82,9 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "corrupt":
         print(corrupt_split(args, dataset))
         return 0
+    if args.action == "shrink":
+        print(shrink_splits(args, dataset))
+        return 0
     reports = check_splits(args, name, dataset)
     return 1 if any(report.faults for report in reports) else 0
 
@@ -99,6 +108,15 @@ def check_splits(args: argparse.Namespace, name: str, dataset: Dataset) -> list[
         found = {s: as_record(report, dataset.class_names) for s, report in reports.items()}
         print(json.dumps({"data": name, "splits": found}, indent=2))
     return list(reports.values())
+
+
+def shrink_splits(args: argparse.Namespace, dataset: Dataset) -> str:
+    """Write a smaller copy of the chosen split, or of every one; what was done."""
+    splits = [args.split] if args.split else dataset.splits
+    videos = [video for split in splits for video in dataset.load_videos(split)]
+    with tqdm(unit="picture", desc="shrink", file=sys.stderr) as bar:
+        count = write_shrunk(videos, args.root, args.out, args.width, args.workers, bar.update)
+    return f"{count} pictures no wider than {args.width} pixels in {args.out}"
 
 
 def corrupt_split(args: argparse.Namespace, dataset: Dataset) -> str:
@@ -181,4 +199,4 @@ def format_classes(data: str) -> str:
 def _add_split(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", type=Path, help="the data set's folder")
     parser.add_argument("--data", choices=NAMES, help="default: the one whose layout it is")
-    parser.add_argument("--split", help="default: check takes every one, corrupt train")
+    parser.add_argument("--split", help="default: every one; corrupt: train")

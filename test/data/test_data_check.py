@@ -129,6 +129,26 @@ def test_a_data_set_knows_its_splits(tmp_path, write, name, splits):
     assert open_dataset(name, write(tmp_path)).splits == splits
 
 
+@pytest.mark.parametrize(
+    ("write", "name"), [(write_apolloscape, "apolloscape"), (write_own_video, "own")]
+)
+def test_a_shrunk_copy_is_the_data_set_in_small(tmp_path, write, name, capsys):
+    root, out = write(tmp_path / "data"), tmp_path / "small"
+    words = ["data", "shrink", str(root), "--width", "24", "--out", str(out)]
+    assert main(words) == 0
+    assert "pictures no wider than 24 pixels" in capsys.readouterr().out
+    large, small = (open_dataset(name, r).load_videos("train") for r in (root, out))
+    assert [v.name for v in small] == [v.name for v in large]
+    frame = small[0].frames[0]
+    assert read_image(frame.image_path).shape == (20, 24, 3)
+    label, whole = frame.read_label(), large[0].frames[0].read_label()
+    assert (label == whole[1::2, 1::2]).all() or (label == whole[::2, ::2]).all()
+    assert main([*words[:4], "32", *words[5:]]) == 2  # another width
+    assert "choose another folder" in capsys.readouterr().err
+    assert main([*words[:-1], str(root / "inside")]) == 2
+    assert "lies in the data set" in capsys.readouterr().err
+
+
 def test_the_mapping_tables_are_printed(capsys):
     assert main(["data", "classes", "kitti360"]) == 0
     lines = [line.split(None, 1) for line in capsys.readouterr().out.splitlines()]
