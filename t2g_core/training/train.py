@@ -29,6 +29,7 @@ from t2g_core.model.frozen_tokens import TrainablePart
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.training.batches import TrainingBatches
 from t2g_core.training.losses import TrainingLoss
+from t2g_core.training.norm_statistics import fit_norms, norm_batches
 from t2g_core.training.processes import Processes, StopRequest
 from t2g_core.training.run_state import (
     LOSSES,
@@ -158,6 +159,8 @@ def _train(
             reports = (i + 1) % args.validate_every == 0 or done
             path = out / "model.safetensors"
             if reports:  # before the state: a run that is over by its state has its model
+                measured = (batches(number) for number in norm_batches(c))
+                fit_norms(average.module, measured, device, c.precision)
                 save_checkpoint(
                     path,
                     average.module,

@@ -1,0 +1,49 @@
+"""Batch norms of averaged weights: measured over whole batches, on plain frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from small_model import TRAIN, small_checkpoint, stages
+from torch import nn
+
+from t2g_core.training.encoded_clips import EncodedClip
+from t2g_core.training.losses import collate
+from t2g_core.training.norm_statistics import BATCHES, fit_norms, norm_batches
+
+
+def clips(seed: int, level: float) -> list[EncodedClip]:
+    drawn = torch.Generator().manual_seed(seed)
+    tokens = torch.randn(4, 2, 24, 192, generator=drawn) + level
+    images = torch.randint(0, 256, (2, 64, 96, 3), generator=drawn).to(torch.uint8)
+    return [EncodedClip(tokens, images, torch.zeros(2, 64, 96, dtype=torch.uint8))]
+
+
+def test_statistics_are_the_mean_over_the_batches_and_nothing_else_changes():
+    model = small_checkpoint().model.eval()
+    weights = {name: p.clone() for name, p in model.named_parameters()}
+    batches = [clips(0, 0.0), clips(1, 3.0)]
+    fit_norms(model, batches, "cpu", "fp32")
+    first = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    seen = []
+    hook = first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        for batch in batches:
+            model.encode_frames(collate(batch, "cpu")[0])
+    hook.remove()
+    expected = torch.stack([x.mean(dim=(0, 2, 3)) for x in seen]).mean(dim=0)
+    torch.testing.assert_close(first.running_mean, expected, atol=1e-5, rtol=1e-4)
+    assert first.momentum == 0.1 and not model.training and not first.training
+    assert all(torch.equal(weights[name], p) for name, p in model.named_parameters())
+
+
+def test_batches_are_spread_over_the_stage_of_the_plainest_frames():
+    distorted, plain, clips_last = (
+        replace(stages(100)[0], plain_share=share) for share in (0.5, 1.0, 0.3)
+    )
+    config = replace(TRAIN, stages=(distorted, plain, clips_last), accumulate=2)
+    numbers = norm_batches(config)
+    assert (numbers[0], numbers[-1], len(numbers)) == (200, 399, BATCHES)
+    short = replace(TRAIN, stages=stages(3), accumulate=1)
+    assert norm_batches(short) == [0, 1, 2]
