@@ -37,7 +37,8 @@ demo: setup
 	@. .ci/environment.sh && python -m t2g_ros.demo $(if $(CLIP),--clip "$(CLIP)")
 
 test: setup
-	@. .ci/environment.sh && python -m pytest -o testpaths=test $(PYTEST_ARGS)
+	@. .ci/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \
+		--dist loadfile $(PYTEST_ARGS)
 
 # Hours on a CPU; stopped and called again, it goes on where it was.
 compare: setup

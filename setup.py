@@ -72,6 +72,7 @@ setup(
         ],
         "dev": [
             "pytest>=8,<10",
+            "pytest-xdist>=3.6,<4",
             "hypothesis>=6.100,<7",
             "ruff>=0.14,<1",
             "import-linter>=2.4,<3",
