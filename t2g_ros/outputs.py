@@ -71,9 +71,10 @@ class Outputs:
             )
         )
         self._camera_info.publish(header)
-        if frame.reset is not None or not self._instability.get_subscription_count():
+        watched = self._instability.get_subscription_count() > 0
+        if frame.reset is not None or not watched:
             self._flicker = FlickerMap()  # what it has seen does not reach across
-        if self._instability.get_subscription_count():
+        if watched:
             changes = (255 * self._flicker.update(mask)).round().astype(np.uint8)
             self._instability.publish(image_message(changes, "mono8", header))
         if self._confidence.get_subscription_count():

@@ -6,6 +6,7 @@ the inference thread converts, segments and publishes one at a time.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -73,7 +74,7 @@ class Segmenter(Node):
         self._log = Log(self.get_logger())
         self._failures = 0
         self._enabled, self._reset_asked = True, False
-        self._next_s = 0.0  # when max_rate_hz lets the next image through
+        self._due_s = -math.inf  # when the last image that max_rate_hz let through was due
         self._state, self._state_detail, self._device = LOADING, "loading the model", ""
         self._started_s = time.monotonic()
         self._statistics = StreamStatistics(self._started_s)
@@ -135,11 +136,11 @@ class Segmenter(Node):
         rate_hz = self.get_parameter("max_rate_hz").value
         if not rate_hz:
             return True
-        if now_s < self._next_s:
+        step_s, since_s = 1 / rate_hz, now_s - self._due_s
+        if since_s < step_s:
             return False
         # A step on from when one was due, so that a camera's own grid does not lower the rate.
-        step_s = 1 / rate_hz
-        self._next_s = (self._next_s if now_s - self._next_s < step_s else now_s) + step_s
+        self._due_s = self._due_s + step_s if since_s < 2 * step_s else now_s
         return True
 
     def _answer_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

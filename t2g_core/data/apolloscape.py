@@ -15,6 +15,7 @@ so that nothing comes while the car stands: a step beyond a second ends a video.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -39,6 +40,7 @@ from t2g_core.data.video import (
 
 LAYOUT = "an ApolloScape root holds ROAD_ins or ROAD_seg with ColorImage and Label in it"
 _TABLE = lookup_table(APOLLOSCAPE_IDS, APOLLOSCAPE_TO_15, FIFTEEN_CLASSES)
+_LOG = logging.getLogger(__name__)
 MAX_STEP_S = 1.0
 CAMERA = "Camera[ _]5"
 _NAME = re.compile(r"\d{6}_(\d{2})(\d{2})(\d{2})(\d{3})_Camera_\d")
@@ -111,7 +113,15 @@ def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
             continue
         rows = read_list(lists / f"{road.name}_{split}.lst", columns=2)
         listed = [(_present(root, image), _present(root, label)) for image, label in rows]
-        pairs += [pair for pair in listed if re.fullmatch(CAMERA, pair[0].parent.name)]
+        chosen = [pair for pair in listed if re.fullmatch(CAMERA, pair[0].parent.name)]
+        if len(chosen) < len(listed):
+            _LOG.warning(
+                "%s: %d of %d frames are of the other camera and left out",
+                road.name,
+                len(listed) - len(chosen),
+                len(listed),
+            )
+        pairs += chosen
     if not pairs:
         raise FileNotFoundError(f"{root} holds only _seg roads, which have no lists; use split all")
     return pairs

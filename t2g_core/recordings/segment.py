@@ -26,7 +26,7 @@ from t2g_core.recordings.result_folder import (
     write_pictures,
     write_report,
 )
-from t2g_core.recordings.segment_bag import OfflineRun, make_folder, offline_report
+from t2g_core.recordings.segment_bag import OfflineRun, clip_rate, make_folder, offline_report
 from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
@@ -68,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
         args.checkpoint, find_device(args.device), args.encoder_weights, args.precision
     )
     offline = OfflineRun(segmenter, MAX_GAP_S)
-    frames = itertools.islice(itertools.chain([first], frames), args.frames)
+    second = list(itertools.islice(frames, 1))
+    rate_hz = clip_rate([frame.stamp_ns for frame in (first, *second)])
+    frames = itertools.islice(itertools.chain([first], second, frames), args.frames)
     with tqdm(unit="frame", desc="segment", total=args.frames, file=sys.stderr) as progress:
         shares = ClassShares(segmenter.class_names)
         masked = written(offline.segment(frames), names, out / MASKS, segmenter.palette)
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             scores = write_overlay(out, next(masked), segmenter.palette)
         else:
             classes, palette = segmenter.class_names, segmenter.palette
-            scores = write_pictures(out, masked, classes, palette, args.rate, MAX_GAP_S)
+            scores = write_pictures(out, masked, classes, palette, rate_hz, MAX_GAP_S)
     report = {"path": str(path), **offline_report(offline, scores), "classes": shares.percent()}
     write_report(out, report)
     print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / REPORT}")

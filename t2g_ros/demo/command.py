@@ -37,6 +37,7 @@ from t2g_core.recordings.segment_bag import make_folder
 from t2g_core.streaming.continuity import MAX_GAP_S, NS
 from t2g_core.street.scene import StreetScene
 from t2g_core.street.weather import WEATHERS
+from t2g_ros.fast_dds import PROFILE_VARIABLES
 
 if TYPE_CHECKING:  # ROS and PyTorch are imported where they are used: a missing one gets a sentence
     from t2g_ros.demo.replay import ReplayLog
@@ -45,8 +46,6 @@ IMAGE_TOPIC, LABELS_TOPIC = "/camera/image_raw", "/camera/labels"
 MAX_WIDTH = 1920
 STREET_SEED = 7
 NEW = ".new"  # where a run writes, in its folder, until it has ended well
-# Where Fast DDS looks for its profile: the name of Jazzy's, and that of later versions.
-FAST_DDS_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -204,8 +203,8 @@ def use_large_shared_memory() -> None:
     from ament_index_python.packages import get_package_share_directory
 
     profile = Path(get_package_share_directory("t2g_ros"), "config", "fastdds_large_images.xml")
-    if not any(name in os.environ for name in FAST_DDS_PROFILES):
-        os.environ.update(dict.fromkeys(FAST_DDS_PROFILES, str(profile)))
+    if not any(name in os.environ for name in PROFILE_VARIABLES):
+        os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
 
 
 def take_over(new: Path, out: Path) -> None:

@@ -115,6 +115,17 @@ def test_apolloscape_takes_one_camera_and_ends_a_video_where_the_car_stands(tmp_
     assert {f.video for v in videos for f in v.frames} == {"road02_ins_Record001_Camera5"}
 
 
+def test_apolloscapes_second_camera_in_a_list_is_left_out_and_counted(tmp_path, caplog):
+    root = write_apolloscape(tmp_path)
+    image = "road02_ins/ColorImage/Record001/Camera 6/170927_063812000_Camera_6.jpg"
+    listed = root / "public_image_lists" / "road02_ins_train.lst"
+    label = image.replace("ColorImage", "Label").replace(".jpg", "_bin.png")
+    listed.write_text(f"{listed.read_text()}{image}\t{label}\n")
+    videos = load("apolloscape", root)
+    assert [[f.number for f in v.frames] for v in videos] == [[0, 1], [3, 4]]
+    assert "road02_ins: 1 of 5 frames are of the other camera" in caplog.text
+
+
 def test_apolloscapes_lane_labels_are_refused(tmp_path):
     frame = load("apolloscape", write_apolloscape(tmp_path))[0].frames[0]
     Image.new("RGB", (48, 40), (70, 130, 180)).save(frame.label_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,13 +71,15 @@ def test_one_image_gives_its_overlay_and_lines_for_people(folder, checkpoint, tm
 
 def test_a_video_file_and_its_first_frames(checkpoint, tmp_path, capsys):
     path = tmp_path / "drive.mp4"
-    with Mp4Writer(path, 10.0) as video:
+    with Mp4Writer(path, 30.0) as video:
         for k in range(4):
             video.write(picture(k))
     report = segment(capsys, path, "--checkpoint", checkpoint, "--frames", 2)
     assert report["masks_received"] == 2
     names = sorted(p.name for p in (tmp_path / "drive_t2g" / "masks").iterdir())
     assert names == ["000000.png", "000001.png"]
+    with av.open(str(tmp_path / "drive_t2g" / "segmentation.mp4")) as result:
+        assert result.streams.video[0].average_rate == 30  # as the video, not as a folder's default
 
 
 @pytest.mark.parametrize(
