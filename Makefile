@@ -4,7 +4,7 @@ SHELL := /bin/bash
 INSTALLED := .venv/.installed
 BUILT := install/.built
 # With --symlink-install edited modules need no new build, new ones do.
-SOURCES := package.xml CMakeLists.txt $(shell find msg t2g_ros t2g_core launch config -type f \
+SOURCES := package.xml CMakeLists.txt $(shell find msg srv t2g_ros t2g_core launch config -type f \
 	-not -name '*.pyc')
 CLIP ?=
 PYTEST_ARGS ?=

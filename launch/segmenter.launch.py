@@ -1,4 +1,7 @@
-"""Start the segmenter on one camera; `ros2 launch t2g_ros segmenter.launch.py --show-args`."""
+"""Start the segmenter on one camera, or on several that share a model.
+
+`ros2 launch t2g_ros segmenter.launch.py --show-args` lists what can be set.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,22 @@ FAST_DDS_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 
 ARGUMENTS = [
     DeclareLaunchArgument(
-        "image_topic", default_value="image", description="Topic of the images to segment."
+        "image_topic",
+        default_value="",
+        description="Topic of the images to segment, raw or compressed. With cameras, {camera} in "
+        "it stands for each one's name. Empty: image, and {camera}/image.",
+    ),
+    DeclareLaunchArgument(
+        "cameras",
+        default_value="",
+        description="Names of several cameras that share one model, with commas: front,left,right. "
+        "Masks come on segmenter/<name>/mask. Empty: one camera, masks on segmenter/mask.",
+    ),
+    DeclareLaunchArgument(
+        "autostart",
+        default_value="true",
+        choices=["true", "false"],
+        description="Load the model and take images at once; false: wait for a lifecycle manager.",
     ),
     DeclareLaunchArgument(
         "checkpoint",
@@ -105,6 +123,29 @@ def beside(topic: str, name: str) -> str:
     return f"{folder}{slash}{name}"
 
 
+def image_topics(pattern: str, cameras: list[str]) -> dict[str, str]:
+    """The image topic of each camera by its name; a single camera has none."""
+    if not cameras:
+        topics = {"": pattern or "image"}
+    elif pattern and "{camera}" not in pattern:
+        raise RuntimeError(
+            f"image_topic: {pattern!r} is one topic for {len(cameras)} cameras: put {{camera}} "
+            "where their names go, as in /{camera}/image_raw"
+        )
+    else:
+        topics = {name: (pattern or "{camera}/image").replace("{camera}", name) for name in cameras}
+    for topic in topics.values():
+        if not re.fullmatch(r"~?/?\w+(/\w+)*", topic, re.ASCII):
+            raise RuntimeError(f"image_topic: {topic!r} is no topic's name")
+    return topics
+
+
+def remappings(camera: str, topic: str) -> list[tuple[str, str]]:
+    """From a camera's topics in the node to those it has on the robot."""
+    inside = f"{camera}/" if camera else ""
+    return [(f"{inside}image", topic), (f"{inside}camera_info", beside(topic, "camera_info"))]
+
+
 def nodes(context: LaunchContext) -> list[Action]:
     """The nodes for these arguments; an empty argument leaves a parameter to params_file.
 
@@ -115,8 +156,8 @@ def nodes(context: LaunchContext) -> list[Action]:
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    if not re.fullmatch(r"~?/?\w+(/\w+)*", argument("image_topic"), re.ASCII):
-        raise RuntimeError(f"image_topic: {argument('image_topic')!r} is no topic's name")
+    cameras = [name.strip() for name in argument("cameras").split(",") if name.strip()]
+    topics = image_topics(argument("image_topic"), cameras)
     if not Path(argument("params_file")).is_file():
         raise RuntimeError(f"params_file: no file {argument('params_file')}")
     if argument("rviz") == "true":
@@ -127,7 +168,9 @@ def nodes(context: LaunchContext) -> list[Action]:
     respawn = argument("respawn") == "true"
     namespace = argument("namespace").strip("/").replace("/", ".")
     logger = f"{namespace}.segmenter" if namespace else "segmenter"
-    parameters = {"use_sim_time": argument("use_sim_time") == "true"}
+    parameters = {name: argument(name) == "true" for name in ("use_sim_time", "autostart")}
+    if cameras:
+        parameters["cameras"] = cameras
     for name in ("checkpoint", "device", "encoder_weights"):
         if argument(name):
             parameters[name] = argument(name)
@@ -137,10 +180,7 @@ def nodes(context: LaunchContext) -> list[Action]:
         name="segmenter",
         namespace=argument("namespace"),
         parameters=[argument("params_file"), parameters],
-        remappings=[
-            ("image", argument("image_topic")),
-            ("camera_info", beside(argument("image_topic"), "camera_info")),
-        ],
+        remappings=[pair for name, topic in topics.items() for pair in remappings(name, topic)],
         arguments=["--ros-args", "--log-level", f"{logger}:={argument('log_level')}"],
         additional_env={} if is_profile_set() else dict.fromkeys(FAST_DDS_PROFILES, PROFILE),
         output="screen",
@@ -156,7 +196,7 @@ def nodes(context: LaunchContext) -> list[Action]:
         namespace=argument("namespace"),
         arguments=["-d", str(CONFIG / "segmenter.rviz")],
         parameters=[{"use_sim_time": argument("use_sim_time") == "true"}],
-        remappings=[("image", argument("image_topic"))],
+        remappings=[("image", next(iter(topics.values())))],
         condition=IfCondition(argument("rviz")),
     )
     return [segmenter, rviz]

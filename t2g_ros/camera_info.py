@@ -11,16 +11,25 @@ from std_msgs.msg import Header
 
 
 class CameraInfoRelay:
-    """Hears `camera_info` and publishes the last one on `~/camera_info` with a mask's header.
+    """Hears a camera's information and publishes the last one with the header of each mask.
 
     Nothing goes out before the camera has said anything, or while nobody listens.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, source: str, target: str) -> None:
+        """source, target: topics that it is heard and published on."""
+        self._node = node
         self._last: CameraInfo | None = None
-        self._publisher = node.create_publisher(CameraInfo, "~/camera_info", 5)
+        self._publisher = node.create_publisher(CameraInfo, target, 5)
         # Best effort hears every publisher, and a small message that is lost comes again.
-        node.create_subscription(CameraInfo, "camera_info", self._keep, qos_profile_sensor_data)
+        self._subscription = node.create_subscription(
+            CameraInfo, source, self._keep, qos_profile_sensor_data
+        )
+
+    def close(self) -> None:
+        """Hear and say nothing more."""
+        self._node.destroy_subscription(self._subscription)
+        self._node.destroy_publisher(self._publisher)
 
     def publish(self, header: Header) -> None:
         """With the header of the image that a mask belongs to."""

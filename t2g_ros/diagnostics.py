@@ -8,7 +8,8 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from t2g_ros.stream_statistics import BAD_IMAGE, INFERENCE_ERROR, StatisticsSnapshot
 
-LOADING, RUNNING, FAILED = "loading", "running", "failed"
+UNCONFIGURED, LOADING, INACTIVE = "unconfigured", "loading", "inactive"
+RUNNING, FAILED = "running", "failed"
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,12 @@ class NodeHealth:
     """What the statistics do not know about the node.
 
     Attributes:
-        state: LOADING, RUNNING or FAILED.
+        state: UNCONFIGURED, LOADING, INACTIVE, RUNNING or FAILED.
         state_detail: the same with more words, such as the error it failed with.
         image_topic: the full name of the topic that images are awaited on.
         no_image_warning_s: silence on that topic for longer than this is a warning [s].
         no_mask_error_s: images without a mask for longer than this are an error [s].
-        reliability: of the subscription, as it is now.
+        reliability: of the subscription, as it is now; empty without one.
         checkpoint, device: what runs where; empty while unknown.
         enabled: False while someone has switched segmentation off.
     """
@@ -61,7 +62,7 @@ def judge(
         return DiagnosticStatus.ERROR, health.state_detail
     if failed:
         return DiagnosticStatus.ERROR, f"the model failed on {failed} images: {now.last_error}"
-    if health.state == LOADING:
+    if health.state != RUNNING:
         return DiagnosticStatus.WARN, health.state_detail
     if not health.enabled:
         return DiagnosticStatus.OK, "segmentation is switched off (~/set_enabled)"

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from t2g_core.images.encodings import check_image
@@ -43,6 +44,10 @@ class ImageInput:
         self.reliability = RELIABLE if self._auto else reliability
         self._kind = IMAGE_TYPE
         self._subscription = self._subscribe()
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        self._node.destroy_subscription(self._subscription)
 
     @property
     def topic(self) -> str:
@@ -80,8 +85,27 @@ class ImageInput:
             incompatible_qos=self._on_incompatible, message_lost=self._count_lost
         )
         return self._node.create_subscription(
-            KINDS[self._kind], self._topic, self._on_image, qos, event_callbacks=events
+            KINDS[self._kind],
+            self._topic,
+            self._on_image,
+            qos,
+            event_callbacks=events,
+            qos_overriding_options=QoSOverridingOptions(self._overridable()),
         )
+
+    def _overridable(self) -> list[QoSPolicyKind]:
+        """Policies that `qos_overrides.<topic>.subscription.<policy>` may set.
+
+        Reliability only where it is set there: declared, it would hold `auto` to its first choice.
+        """
+        kinds = [QoSPolicyKind.DEPTH, QoSPolicyKind.HISTORY, QoSPolicyKind.DURABILITY]
+        name = self._node.resolve_topic_name(self._topic)
+        override = f"qos_overrides.{name}.subscription.reliability"
+        if override in self._node._parameter_overrides:  # rclpy has no public way to see them
+            kinds.append(QoSPolicyKind.RELIABILITY)
+            self._auto = False
+            self.reliability = self._node._parameter_overrides[override].value
+        return kinds
 
     def _on_incompatible(self, event) -> None:
         if not self._auto:  # else the next match_publishers answers it

@@ -62,6 +62,7 @@ def temporal_consistency_message(
         mean_confidence=mean_confidence(frame.result),
         buffer_fill=frame.buffer_fill,
         buffer_length=clip_length,
+        stays_in_clip=frame.stays,
         reset_reason=reset.reason,
         reset_detail=reset.detail,
     )

@@ -1,20 +1,30 @@
-"""From the node's parameters to a model that is ready; slow, so the inference thread does it."""
+"""From the node's parameters to a model that is ready; slow, so it is done in the background."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from t2g_core.device import find_device
 
 if TYPE_CHECKING:
-    from t2g_core.streaming.video_segmenter import VideoSegmenter
+    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 
-def load_video_segmenter(
-    checkpoint: str, device: str, precision: str, encoder_weights: str, consistency_window: int
-) -> tuple[VideoSegmenter, str]:
-    """Load the checkpoint and its encoder onto the device; return them with the device's name.
+@dataclass(frozen=True)
+class Model:
+    """A segmenter that is warm, the device it is on, and its checkpoint: a path, or `shipped`."""
+
+    segmenter: StreamingSegmenter
+    device: str
+    checkpoint: str
+
+
+def load_model(checkpoint: str, device: str, precision: str, encoder_weights: str) -> Model:
+    """Load the checkpoint and its encoder onto the device, and segment one grey image.
 
     checkpoint: path, `~` allowed; empty for the shipped one. device, precision, encoder_weights:
     see the parameters.
@@ -24,9 +34,10 @@ def load_video_segmenter(
     """
     # PyTorch takes seconds to import: the node is up, and says so, before that.
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
-    from t2g_core.streaming.video_segmenter import VideoSegmenter
 
     device = find_device(device)
     path = Path(checkpoint).expanduser() if checkpoint else None
     segmenter = StreamingSegmenter.from_checkpoint(path, device, encoder_weights, precision)
-    return VideoSegmenter(segmenter, consistency_window), device
+    width, height = segmenter.input_size
+    segmenter.step(np.full((height, width, 3), 127, np.uint8), segmenter.start())
+    return Model(segmenter, device, checkpoint or "shipped")

@@ -19,6 +19,11 @@ from t2g_ros.input_watch import unserved_subscriber
 from t2g_ros.messages import class_list_message, image_message, temporal_consistency_message
 from t2g_ros.msg import ClassList, TemporalConsistency
 
+try:
+    from vision_msgs.msg import LabelInfo, VisionClass
+except ModuleNotFoundError:  # it is on robots, and in no wheel
+    LabelInfo = VisionClass = None
+
 if TYPE_CHECKING:  # imports PyTorch, which the node does after it has said that it is up
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
     from t2g_core.streaming.video_segmenter import SegmentedFrame
@@ -31,28 +36,29 @@ LATCHED_QOS = QoSProfile(
 
 
 class Outputs:
-    """~/mask and ~/temporal_consistency always; ~/confidence, ~/overlay and ~/instability while
-    someone listens; ~/camera_info while the camera sends one; ~/classes once for each model.
+    """Of one camera: mask and temporal_consistency always; confidence, overlay and instability
+    while someone listens; camera_info while the camera sends one.
 
-    The others carry the header of the image they belong to, and pictures have its size.
+    All carry the header of the image they belong to, and pictures have its size.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, own: str, camera_info: str) -> None:
+        """own: the namespace of the topics; camera_info: where the camera publishes it."""
         self._node = node
-        self._mask = self._publisher(Image, "~/mask")
-        self._consistency = self._publisher(TemporalConsistency, "~/temporal_consistency")
-        self._confidence = self._publisher(Image, "~/confidence")
-        self._overlay = self._publisher(Image, "~/overlay")
-        self._instability = self._publisher(Image, "~/instability")
+        self._publishers: list[Publisher] = []
+        self._mask = self._publisher(Image, f"{own}/mask")
+        self._consistency = self._publisher(TemporalConsistency, f"{own}/temporal_consistency")
+        self._confidence = self._publisher(Image, f"{own}/confidence")
+        self._overlay = self._publisher(Image, f"{own}/overlay")
+        self._instability = self._publisher(Image, f"{own}/instability")
         self._flicker = FlickerMap()
-        self._camera_info = CameraInfoRelay(node)
-        self._classes = node.create_publisher(ClassList, "~/classes", LATCHED_QOS)
+        self._camera_info = CameraInfoRelay(node, camera_info, f"{own}/camera_info")
 
-    def publish_classes(self, segmenter: StreamingSegmenter) -> None:
-        """Say what the values of the masks mean from now on."""
-        header = Header(stamp=self._node.get_clock().now().to_msg())
-        message = class_list_message(segmenter.class_names, segmenter.palette, header)
-        self._classes.publish(message)
+    def close(self) -> None:
+        """Take the publishers away."""
+        self._camera_info.close()
+        for publisher in self._publishers:
+            self._node.destroy_publisher(publisher)
 
     def publish(
         self,
@@ -89,4 +95,36 @@ class Outputs:
         events = PublisherEventCallbacks(
             incompatible_qos=lambda event: logger.warning(unserved_subscriber(name, event))
         )
-        return self._node.create_publisher(message_type, topic, OUTPUT_QOS, event_callbacks=events)
+        publisher = self._node.create_publisher(
+            message_type, topic, OUTPUT_QOS, event_callbacks=events
+        )
+        self._publishers.append(publisher)
+        return publisher
+
+
+class ClassesOutput:
+    """~/classes, once for each model; and ~/label_info with the names for those who know
+    vision_msgs, where it is installed."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._classes = node.create_publisher(ClassList, "~/classes", LATCHED_QOS)
+        self._label_info = None
+        if LabelInfo is not None:
+            self._label_info = node.create_publisher(LabelInfo, "~/label_info", LATCHED_QOS)
+
+    def publish(self, segmenter: StreamingSegmenter) -> None:
+        """Say what the values of the masks mean from now on."""
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        message = class_list_message(segmenter.class_names, segmenter.palette, header)
+        self._classes.publish(message)
+        if self._label_info is not None:
+            names = enumerate(segmenter.class_names)
+            class_map = [VisionClass(class_id=number, class_name=name) for number, name in names]
+            self._label_info.publish(LabelInfo(header=header, class_map=class_map, threshold=0.0))
+
+    def close(self) -> None:
+        """Take the publishers away."""
+        for publisher in (self._classes, self._label_info):
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)

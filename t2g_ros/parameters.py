@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ from t2g_ros.image_input import AUTO, BEST_EFFORT, RELIABLE
 class SegmenterParameters:
     """The values at one moment; `declare_parameters` says what each means."""
 
+    cameras: tuple[str, ...]
+    autostart: bool
     checkpoint: str
     device: str
     precision: str
@@ -33,6 +36,8 @@ class SegmenterParameters:
     reliability: str
     consistency_window: int
     max_gap_s: float
+    clip_stride: int
+    clip_stride_s: float
     max_rate_hz: float
     overlay_opacity: float
     no_image_warning_s: float
@@ -50,11 +55,31 @@ def declare_parameters(node: Node) -> None:
             out of range.
     """
     node.declare_parameter(
+        "cameras",
+        [""],
+        ParameterDescriptor(
+            description="Names of the cameras that share the model; each has its topics under its "
+            "name: images on <name>/image, masks on ~/<name>/mask. One empty name: a single "
+            "camera, with image and ~/mask.",
+            additional_constraints="letters, digits and _, each name once",
+            read_only=True,
+        ),
+    )
+    node.declare_parameter(
+        "autostart",
+        True,
+        ParameterDescriptor(
+            description="Whether the node configures and activates itself, and ends where it "
+            "cannot; false: it waits for a lifecycle manager.",
+            read_only=True,
+        ),
+    )
+    node.declare_parameter(
         "checkpoint",
         "",
         ParameterDescriptor(
             description="Path of a checkpoint made by `t2g train`; empty: the one that ships with "
-            "the package.",
+            "the package. ~/load_checkpoint swaps it while the node runs.",
             read_only=True,
         ),
     )
@@ -113,6 +138,24 @@ def declare_parameters(node: Node) -> None:
         (0.01, 3600.0),
         "Largest step between the stamps of two segmented images within one clip "
         "[s]; a larger one empties the clip buffer.",
+    )
+    node.declare_parameter(
+        "clip_stride",
+        1,
+        ParameterDescriptor(
+            description="Segmented images from one that stays in the clip buffer to the next that "
+            "does; those between get a mask and are forgotten.",
+            integer_range=[IntegerRange(from_value=1, to_value=1000, step=1)],
+        ),
+    )
+    declare_float(
+        node,
+        "clip_stride_s",
+        0.0,
+        (0.0, 60.0),
+        "Time from one image that stays in the clip buffer to the next, by their stamps [s]; 0: no "
+        "such rule. 0.067 shows a model trained at 15 Hz the motion it knows, whatever the rate of "
+        "the camera.",
     )
     declare_float(
         node,
@@ -218,8 +261,22 @@ def check_early(parameters: SegmenterParameters) -> None:
         )
 
 
+def check_camera_names(names: tuple[str, ...]) -> None:
+    """Raise ValueError where a name cannot be part of a topic's, or stands there twice."""
+    if names == ("",):
+        return
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"cameras: expected at least one name and each once, got {list(names)}")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+            raise ValueError(
+                f"cameras: expected letters, digits and _, a letter first, got {name!r}"
+            )
+
+
 def read_parameters(node: Node) -> SegmenterParameters:
     """What the parameters are now."""
     names = SegmenterParameters.__dataclass_fields__
     values = {name: node.get_parameter(name).value for name in names}
+    values["cameras"] = tuple(values["cameras"])
     return SegmenterParameters(**values)

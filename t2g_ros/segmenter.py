@@ -1,181 +1,305 @@
-"""The `segmenter` node: parameters, model, publishers.
+"""The `segmenter` node: a lifecycle node of one or several cameras that share a model.
 
-Images come in on the executor's thread, which only looks at their headers and keeps the newest;
-the inference thread converts, segments and publishes one at a time.
+Images come in on the executor's thread, which only looks at their headers and keeps the newest of
+each camera; the inference thread converts, segments and publishes them. Loading a model is in the
+background.
 """
 
 from __future__ import annotations
 
-import math
+import gc
 import os
 import signal
 import sys
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CompressedImage, Image
-from std_srvs.srv import SetBool, Trigger
 
-from t2g_core.streaming import continuity
-from t2g_core.streaming.continuity import NS, FrameInfo, Reset
-from t2g_ros.diagnostics import FAILED, LOADING, RUNNING, NodeHealth, diagnostic_status
+from t2g_ros.background import Background
+from t2g_ros.camera import Camera
+from t2g_ros.diagnostics import (
+    FAILED,
+    INACTIVE,
+    LOADING,
+    RUNNING,
+    UNCONFIGURED,
+    NodeHealth,
+    diagnostic_status,
+)
 from t2g_ros.image_decoder import choose_decoder
-from t2g_ros.image_input import ImageInput, check_message
+from t2g_ros.inference import Inference
 from t2g_ros.input_watch import why_no_image
 from t2g_ros.log import Log, shortened
-from t2g_ros.model_loading import load_video_segmenter
-from t2g_ros.outputs import Outputs
+from t2g_ros.model_loading import Model, load_model
+from t2g_ros.outputs import ClassesOutput
 from t2g_ros.parameters import (
+    check_camera_names,
     check_early,
     declare_parameters,
     read_parameters,
     unknown_parameters,
 )
-from t2g_ros.stream_statistics import (
-    BAD_IMAGE,
-    DISABLED,
-    INFERENCE_ERROR,
-    MODEL_LOADING,
-    NEWER_FRAME,
-    RATE_LIMIT,
-    StreamStatistics,
-)
-from t2g_ros.worker import Worker
+from t2g_ros.srv import LoadCheckpoint
 
 DIAGNOSTICS_PERIOD_S = 1.0
 SIGNAL_PERIOD_S = 0.2  # how often a waiting node looks whether it was told to end
+LOOK_S = 0.02  # and one that goes on meanwhile, whether a model is loaded
 LAST_WORD_S = 0.3  # for the last diagnostics to leave the process
 SILENCE_WARNING_PERIOD_S = 30.0
 STOP_TIMEOUT_S = 1.0  # a load or a frame that takes longer is left behind
-MOST_FAILURES = 5  # in a row; a GPU that has failed once may fail for ever
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-@dataclass(frozen=True)
-class Frame:
-    """An image message and when it came, by the monotonic clock [s]."""
+class Segmenter(LifecycleNode):
+    """Subscribes to images and publishes masks and what goes with them in its own namespace.
 
-    message: Image | CompressedImage
-    arrival_s: float
-
-
-class Segmenter(Node):
-    """Subscribes to `image`; publishes masks and what goes with them in its own namespace."""
+    configure loads the model, activate takes images, deactivate leaves them, cleanup lets go of
+    the model. `autostart` (a parameter) does the first two at once.
+    """
 
     def __init__(self) -> None:
         super().__init__("segmenter")
         declare_parameters(self)
         self._log = Log(self.get_logger())
-        self._failures = 0
-        self._enabled, self._reset_asked = True, False
-        self._due_s = -math.inf  # when the last image that max_rate_hz let through was due
-        self._state, self._state_detail, self._device = LOADING, "loading the model", ""
-        self._started_s = time.monotonic()
-        self._statistics = StreamStatistics(self._started_s)
-        self._last_snapshot = self._statistics.snapshot(self._started_s)
-        self._outputs = Outputs(self)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._worker: Worker[Frame] = Worker(self._load_model, self._segment, self._give_up)
+        self._state, self._state_detail = UNCONFIGURED, "waiting to be configured"
+        self._model: Model | None = None
+        self._inference: Inference | None = None
+        self._classes: ClassesOutput | None = None
+        self._is_swapping = False
+        self.left_behind = False  # whether a thread goes on that was told to end
         parameters = read_parameters(self)
-        check_early(parameters)
+        check_camera_names(parameters.cameras)
+        if parameters.autostart:  # else configure may be tried again when all is there
+            check_early(parameters)
         for sentence in unknown_parameters(self):
             self.get_logger().warning(sentence)
-        self._images = ImageInput(
-            self, "image", parameters.reliability, self._on_image, self._count_lost
-        )
-        self.get_logger().info(f"images are awaited on {self._images.topic}")
+        self._cameras = [Camera(self, name) for name in parameters.cameras]
+        change_state = self._service_change_state
+        change_state.callback = partial(self._answer_change_state, change_state.callback)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # On a clock of its own: diagnostics go on while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report_health, clock=steady)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._images.match_publishers, clock=steady)
-        self.create_service(Trigger, "~/reset", self._answer_reset)
-        self.create_service(SetBool, "~/set_enabled", self._answer_set_enabled)
-        self._worker.start()
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._match_publishers, clock=steady)
+        # In a group of its own, so that the others are served while it waits for the model.
+        self.create_service(
+            LoadCheckpoint,
+            "~/load_checkpoint",
+            self._answer_load_checkpoint,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
+        if parameters.autostart:
+            self._start_timer = self.create_timer(0.0, self._start, clock=steady)
         self.get_logger().debug(f"parameters: {parameters}")
 
     @property
     def failed(self) -> bool:
-        """Whether the inference thread has ended with an error."""
+        """Whether the node cannot go on."""
         return self._state == FAILED
 
     def stop(self) -> bool:
-        """Let the inference thread finish its frame; whether it has ended in STOP_TIMEOUT_S."""
-        return self._worker.stop(STOP_TIMEOUT_S)
+        """End for good; whether no thread is left behind."""
+        self._deactivate()
+        return not self.left_behind
 
-    # On the executor's thread.
+    # Transitions. rclpy takes what they raise for ERROR and says nothing.
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        arrival_s = time.monotonic()
-        self._statistics.image_received(arrival_s)
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("configure", self._configure, UNCONFIGURED)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("activate", self._activate, INACTIVE)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("deactivate", self._deactivate, RUNNING)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("clean up", self._clean_up, INACTIVE)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("shut down", self._shut_down, FAILED)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("recover", self._shut_down, FAILED)
+
+    def _answer_change_state(self, answer, request, response):
+        """rclpy raises for a transition that there is not, and whoever asked waits for ever."""
         try:
-            check_message(message)
-        except ValueError as error:
-            self._drop_bad_image(error)
-            return
-        if self._state == LOADING:
-            self._statistics.image_dropped(MODEL_LOADING)
-            return
-        if not self._enabled:
-            self._statistics.image_dropped(DISABLED)
-            return
-        if not self._is_due(arrival_s):
-            self._statistics.image_dropped(RATE_LIMIT)
-            return
-        self._statistics.image_offered(arrival_s)
-        if self._worker.offer(Frame(message, arrival_s)):
-            self._statistics.image_dropped(NEWER_FRAME)
+            return answer(request, response)
+        except RCLError as error:
+            self.get_logger().error(f"no such transition now: {shortened(str(error))}")
+            response.success = False
+            return response
 
-    def _is_due(self, now_s: float) -> bool:
-        """Whether max_rate_hz lets an image through; it allows that rate on average."""
-        rate_hz = self.get_parameter("max_rate_hz").value
-        if not rate_hz:
-            return True
-        step_s, since_s = 1 / rate_hz, now_s - self._due_s
-        if since_s < step_s:
-            return False
-        # A step on from when one was due, so that a camera's own grid does not lower the rate.
-        self._due_s = self._due_s + step_s if since_s < 2 * step_s else now_s
-        return True
+    def _attempt(
+        self, what: str, step: Callable[[], None], state_after_failure: str
+    ) -> TransitionCallbackReturn:
+        try:
+            step()
+        except Exception as error:
+            self._state = state_after_failure
+            self._state_detail = f"cannot {what}: {type(error).__name__}: {error}"
+            self.get_logger().error(self._state_detail)
+            self.get_logger().debug("".join(traceback.format_exception(error)))
+            self._report_health()
+            return FAILURE
+        return SUCCESS
 
-    def _answer_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._reset_asked = True
-        response.success, response.message = True, "the next mask starts a new clip"
-        return response
-
-    def _answer_set_enabled(
-        self, request: SetBool.Request, response: SetBool.Response
-    ) -> SetBool.Response:
-        self._enabled = request.data
-        response.success = True
-        response.message = "segmentation is " + ("on" if request.data else "off")
-        self.get_logger().info(response.message)
-        return response
-
-    def _count_lost(self, count: int) -> None:
-        self._statistics.images_lost(count)
-        self._log.warning(
-            "lost",
-            f"{count} images were lost on their way; large ones need a reliable publisher or more "
-            "shared memory on its side (config/fastdds_large_images.xml)",
+    def _configure(self) -> None:
+        parameters = read_parameters(self)
+        check_early(parameters)
+        checkpoint = parameters.checkpoint or "the shipped checkpoint"
+        self.get_logger().info(f"loading {checkpoint} (device: {parameters.device}) ...")
+        started_s = time.monotonic()
+        self._state = LOADING
+        loading = Background(lambda: (choose_decoder(), self._load(parameters.checkpoint)))
+        while not loading.is_done(DIAGNOSTICS_PERIOD_S):
+            self._state_detail = f"loading the model for {time.monotonic() - started_s:.0f} s"
+            self._log.info("loading", self._state_detail)
+            if not self.context.ok():
+                self.left_behind = True
+                raise RuntimeError("told to end while loading")
+            self._report_health()
+        (self._decode, sentence), self._model = loading.result()
+        self.get_logger().info(sentence)
+        self._classes = ClassesOutput(self)
+        for camera in self._cameras:
+            camera.open_outputs()
+        self._classes.publish(self._model.segmenter)
+        self._state, self._state_detail = INACTIVE, "waiting to be activated"
+        self.get_logger().info(
+            f"ready after {time.monotonic() - started_s:.1f} s: {self._describe_model()}"
         )
 
-    def _report_health(self) -> None:
-        now_s = time.monotonic()
-        snapshot = self._statistics.snapshot(now_s)
+    def _activate(self) -> None:
         parameters = read_parameters(self)
-        topic = self._images.topic
-        enabled = self._enabled
-        if self._state == LOADING:
-            self._state_detail = f"loading the model for {now_s - self._started_s:.0f} s"
-            self._log.info("loading", self._state_detail)
-        elif enabled and snapshot.silence_s > parameters.no_image_warning_s:
-            self._log.warning(
+        self._inference = Inference(
+            self._model, self._decode, partial(read_parameters, self), self._give_up
+        )
+        for camera in self._cameras:
+            camera.start(parameters.reliability, self._inference.offer)
+            self.get_logger().info(f"images are awaited on {camera.topic}")
+        self._state, self._state_detail = RUNNING, ""
+
+    def _deactivate(self) -> None:
+        for camera in self._cameras:
+            camera.stop()
+        if self._inference is not None:
+            self.left_behind |= not self._inference.stop(STOP_TIMEOUT_S)
+            self._inference = None
+            self._state, self._state_detail = INACTIVE, "waiting to be activated"
+
+    def _clean_up(self) -> None:
+        for camera in self._cameras:
+            camera.close_outputs()
+        if self._classes is not None:
+            self._classes.close()
+            self._classes = None
+        self._model = None
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._state, self._state_detail = UNCONFIGURED, "waiting to be configured"
+
+    def _shut_down(self) -> None:
+        self._deactivate()
+        self._clean_up()
+
+    def _start(self) -> None:
+        """What a lifecycle manager would do; without one there is nobody to try again."""
+        self._start_timer.cancel()
+        if self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS:
+            return
+        if self.context.ok():  # else told to end meanwhile
+            self._fail(self._state_detail)
+
+    def _give_up(self, error: BaseException) -> None:
+        """On the inference thread, which ends with it."""
+        if self.context.ok():
+            self._fail(f"inference has ended: {type(error).__name__}: {error}")
+
+    def _fail(self, sentence: str) -> None:
+        self._state, self._state_detail = FAILED, sentence
+        self.get_logger().fatal(sentence)
+        self._report_health()  # the last word on /diagnostics is that it failed
+        time.sleep(LAST_WORD_S)
+        self.context.try_shutdown()  # ends the spinning
+
+    # Models.
+
+    def _load(self, checkpoint: str) -> Model:
+        parameters = read_parameters(self)
+        return load_model(
+            checkpoint, parameters.device, parameters.precision, parameters.encoder_weights
+        )
+
+    def _describe_model(self) -> str:
+        segmenter = self._model.segmenter
+        return (
+            f"{self._model.checkpoint} on {self._model.device} in {segmenter.precision}, "
+            f"{len(segmenter.class_names)} classes, clips of {segmenter.clip_length} frames"
+        )
+
+    async def _answer_load_checkpoint(
+        self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
+    ) -> LoadCheckpoint.Response:
+        if self._model is None or self._is_swapping:
+            response.message = (
+                "another checkpoint is being loaded" if self._is_swapping else "not configured yet"
+            )
+            return response
+        self._is_swapping, before = True, self._model
+        try:
+            loading = Background(lambda: self._load(request.checkpoint))
+            while not loading.is_done(LOOK_S):
+                await NextTurn()
+            model = loading.result()
+        except Exception as error:
+            response.message = f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"the checkpoint stays: {shortened(response.message)}")
+            return response
+        finally:
+            self._is_swapping = False
+        if self._model is not before:
+            response.message = "the node was cleaned up meanwhile"
+            return response
+        self._model = model
+        self._classes.publish(model.segmenter)
+        if self._inference is not None:
+            self._inference.swap(model)
+        response.success, response.message = True, self._describe_model()
+        self.get_logger().info(f"swapped the model: {response.message}")
+        return response
+
+    # Every second.
+
+    def _match_publishers(self) -> None:
+        for camera in self._cameras:
+            camera.match_publishers()
+
+    def _report_health(self) -> None:
+        message = DiagnosticArray(status=[self._status_of(camera) for camera in self._cameras])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def _status_of(self, camera: Camera) -> DiagnosticStatus:
+        now_s, parameters, topic = time.monotonic(), read_parameters(self), camera.topic
+        snapshot = camera.statistics.snapshot(now_s)
+        silent = snapshot.silence_s > parameters.no_image_warning_s
+        if self._state == RUNNING and camera.enabled and silent:
+            camera.log.warning(
                 "silence", why_no_image(self, topic, snapshot.silence_s), SILENCE_WARNING_PERIOD_S
             )
         health = NodeHealth(
@@ -184,106 +308,21 @@ class Segmenter(Node):
             image_topic=topic,
             no_image_warning_s=parameters.no_image_warning_s,
             no_mask_error_s=parameters.no_mask_error_s,
-            reliability=self._images.reliability,
-            checkpoint=parameters.checkpoint or "shipped",
-            device=self._device,
-            enabled=enabled,
+            reliability=camera.reliability,
+            checkpoint=self._model.checkpoint if self._model else "",
+            device=self._model.device if self._model else "",
+            enabled=camera.enabled,
         )
-        name = f"{self.get_fully_qualified_name()}: segmentation"
-        status = diagnostic_status(name, health, snapshot, self._last_snapshot)
-        message = DiagnosticArray(status=[status])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
-        self._last_snapshot = snapshot
+        own = f"{self.get_fully_qualified_name()}{'/' if camera.name else ''}{camera.name}"
+        before, camera.last_snapshot = camera.last_snapshot, snapshot
+        return diagnostic_status(f"{own}: segmentation", health, snapshot, before)
 
-    def _drop_bad_image(self, error: Exception) -> None:
-        count = self._statistics.image_dropped(BAD_IMAGE, str(error), time.monotonic())
-        self._log.warning(
-            "bad image",
-            f"skipped an image that cannot be read ({count} so far): {shortened(str(error))}",
-        )
 
-    # On the inference thread.
+class NextTurn:
+    """Awaited, lets the executor serve everything else once."""
 
-    def _load_model(self) -> None:
-        parameters = read_parameters(self)
-        checkpoint = parameters.checkpoint or "the shipped checkpoint"
-        self.get_logger().info(f"loading {checkpoint} (device: {parameters.device}) ...")
-        self._decode, sentence = choose_decoder()
-        self.get_logger().info(sentence)
-        self._video, self._device = load_video_segmenter(
-            parameters.checkpoint,
-            parameters.device,
-            parameters.precision,
-            parameters.encoder_weights,
-            parameters.consistency_window,
-        )
-        segmenter = self._video.segmenter
-        self.get_logger().info(
-            f"ready after {time.monotonic() - self._started_s:.1f} s on {self._device} in "
-            f"{segmenter.precision}: {len(segmenter.class_names)} classes, "
-            f"clips of {segmenter.clip_length} frames"
-        )
-        self._outputs.publish_classes(segmenter)
-        self._state, self._state_detail = RUNNING, ""
-
-    def _segment(self, frame: Frame) -> None:
-        try:
-            image = self._decode(frame.message)
-        except Exception as error:  # cv_bridge has errors of its own
-            self._statistics.image_answered()
-            self._drop_bad_image(error)
-            return
-        try:
-            self._segment_and_publish(frame, image)
-        except Exception as error:
-            if self.context.ok():  # not so while shutting down, when publishing fails rightly
-                self._drop_failed(error)
-
-    def _segment_and_publish(self, frame: Frame, image) -> None:
-        parameters = read_parameters(self)
-        header = frame.message.header
-        stamp_ns = header.stamp.sec * NS + header.stamp.nanosec
-        info = FrameInfo(stamp_ns, image.shape[:2], header.frame_id)
-        if self._reset_asked:
-            self._reset_asked = False
-            self._video.reset(Reset(continuity.REQUEST, "~/reset was called"))
-        segmented = self._video.segment(image, info, parameters.max_gap_s)
-        if segmented.reset is not None:
-            reset = segmented.reset
-            self._log.info(reset.reason, f"clip buffer emptied: {reset.detail}")
-        segmenter = self._video.segmenter
-        self._outputs.publish(header, image, segmented, segmenter, parameters.overlay_opacity)
-        self._statistics.mask_published(frame.arrival_s, time.monotonic())
-        self._failures = 0
-
-    def _drop_failed(self, error: Exception) -> None:
-        sentence = f"{type(error).__name__}: {error}"
-        self._statistics.image_answered()
-        count = self._statistics.image_dropped(INFERENCE_ERROR, sentence, time.monotonic())
-        self._video.reset(Reset(continuity.INFERENCE_ERROR, shortened(sentence)))
-        self._log.error(
-            "inference error",
-            f"skipped an image that the model failed on ({count} so far): "
-            f"{''.join(traceback.format_exception(error))}",
-        )
-        self._failures += 1
-        if self._failures >= MOST_FAILURES:
-            raise RuntimeError(
-                f"the model failed on {self._failures} images in a row, the last time with "
-                f"{sentence}; start the node anew"
-            ) from error
-
-    def _give_up(self, error: BaseException) -> None:
-        if not self.context.ok():  # told to end meanwhile
-            return
-        problem = "cannot load the model" if self._state == LOADING else "inference has ended"
-        self._state, self._state_detail = FAILED, f"{problem}: {type(error).__name__}: {error}"
-        self.get_logger().fatal(self._state_detail)
-        self.get_logger().debug("".join(traceback.format_exception(error)))
-        self._report_health()  # the last word on /diagnostics is that it failed
-        time.sleep(LAST_WORD_S)
-        self.context.try_shutdown()  # ends the spinning
+    def __await__(self):
+        yield
 
 
 def main() -> int:

@@ -12,13 +12,12 @@ import numpy as np
 from t2g_ros.log import shortened
 
 # Why a received image got no mask.
-MODEL_LOADING = "model_loading"  # it came before the model was ready
 NEWER_FRAME = "newer_frame"  # a newer image came before the model had time for it
 BAD_IMAGE = "bad_image"  # it cannot be read
 INFERENCE_ERROR = "inference_error"  # the model failed on it
 DISABLED = "disabled"  # someone has switched segmentation off
 RATE_LIMIT = "rate_limit"  # it came sooner than max_rate_hz allows
-CAUSES = (MODEL_LOADING, NEWER_FRAME, BAD_IMAGE, INFERENCE_ERROR, DISABLED, RATE_LIMIT)
+CAUSES = (NEWER_FRAME, BAD_IMAGE, INFERENCE_ERROR, DISABLED, RATE_LIMIT)
 
 LATENCY_WINDOW_S = 30.0
 ERROR_MEMORY_S = 60.0  # an error is reported for so long
@@ -75,6 +74,12 @@ class StreamStatistics:
         self._arrivals_s: deque[float] = deque()
         self._masks_s: deque[float] = deque()
         self._latencies_s: deque[tuple[float, float]] = deque()  # when, and how long
+
+    def listening_from(self, now_s: float) -> None:
+        """Note that images are awaited from now on: silence before it does not count."""
+        with self._lock:
+            self._last_arrival_s = now_s
+            self._unanswered_since_s = None
 
     def image_received(self, now_s: float) -> None:
         with self._lock:

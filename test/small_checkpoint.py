@@ -18,11 +18,12 @@ TEXT_WIDTH = 8
 SMALL_SIZES = {"num_queries": 12, "dim": 32, "pixel_dim": 16, "num_blocks": 2, "ffn_dim": 32}
 
 
-def write_vit_s_checkpoint(path: Path, seed: int = 1) -> None:
+def write_vit_s_checkpoint(path: Path, seed: int = 1, clip_length: int = 8) -> None:
     """Write one that resizes images to 160x112; its masks hold several classes."""
     mapping = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     mapping["input_size"] = [160, 112]
-    mapping["time2general"] |= SMALL_SIZES
+    mapping["time2general"] |= SMALL_SIZES | {"clip_length": clip_length}
+    mapping.pop("train")
     config = from_mapping(Config, mapping, str(CONFIG))
     torch.manual_seed(seed)
     text = torch.randn(len(CAMVID_CLASSES), TEXT_WIDTH)

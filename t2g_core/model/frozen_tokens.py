@@ -70,6 +70,12 @@ class FrozenTokenMethod:
         """images (B, 3, H, W), normalised -> tokens of every block that is read."""
         return FrozenTokens(self.encoder(images), images)
 
+    def split(self, features: FrozenTokens) -> list[FrozenTokens]:
+        """Frames of one size that were encoded together, each alone."""
+        each = zip(*(tokens.split(1) for tokens in features.tokens), strict=True)
+        images = features.images.split(1)
+        return [FrozenTokens(list(t), i) for t, i in zip(each, images, strict=True)]
+
     def start(self) -> tuple[FrameMemory, ...]:
         """An empty ring buffer."""
         return ()

@@ -2,7 +2,7 @@
 
 The stream, the evaluation, recordings and the node know nothing else of a method. Time2General and
 the frame-by-frame heads are methods; one that changes its encoder's inner features, or carries a
-recurrent state instead of a buffer of frames, is another class with these five members.
+recurrent state instead of a buffer of frames, is another class with these members.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ class Method(Protocol):
 
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, 3, H, W), normalised (`encoders.preprocess`) -> features of these frames."""
+
+    def split(self, features: Features) -> list[Features]:
+        """Features of B frames -> those of each frame alone."""
 
     def start(self) -> State:
         """The state before the first frame."""

@@ -41,6 +41,10 @@ class RunningMean:
         """As the method does."""
         return self.method.encode(images)
 
+    def split(self, features: Features) -> list[Features]:
+        """As the method does."""
+        return self.method.split(features)
+
     def start(self) -> MeanState:
         """No mean yet."""
         return MeanState(self.method.start(), None)

@@ -114,6 +114,21 @@ class StreamingSegmenter:
         features = self.encode_images(self.prepare(frame))
         return EncodedFrame(features, (frame.shape[1], frame.shape[0]))
 
+    def encode_together(self, frames: Sequence[np.ndarray]) -> list[EncodedFrame]:
+        """`encode` of several cameras' frames; those that are resized to one size in one pass."""
+        prepared = [self.prepare(frame) for frame in frames]
+        alike: dict[torch.Size, list[int]] = {}
+        for number, images in enumerate(prepared):
+            alike.setdefault(images.shape, []).append(number)
+        features: dict[int, Features] = {}
+        for numbers in alike.values():
+            together = self.encode_images(torch.cat([prepared[number] for number in numbers]))
+            features |= zip(numbers, self.method.split(together), strict=True)
+        return [
+            EncodedFrame(features[number], (frame.shape[1], frame.shape[0]))
+            for number, frame in enumerate(frames)
+        ]
+
     def prepare(self, frame: np.ndarray) -> torch.Tensor:
         """A frame (H, W, 3) uint8 RGB -> (1, 3, h, w), resized and normalised, on the device."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:

@@ -7,18 +7,43 @@ from dataclasses import dataclass
 import numpy as np
 
 from t2g_core.metrics.mask_stability import MaskStability, MaskStabilityReport
-from t2g_core.streaming.continuity import FIRST_FRAME, FrameInfo, Reset, reset_between
-from t2g_core.streaming.streaming_segmenter import SegmentationResult, StreamingSegmenter
+from t2g_core.streaming.continuity import FIRST_FRAME, NS, FrameInfo, Reset, reset_between
+from t2g_core.streaming.streaming_segmenter import (
+    EncodedFrame,
+    SegmentationResult,
+    StreamingSegmenter,
+)
+
+
+@dataclass(frozen=True)
+class ClipStride:
+    """How far apart the frames are that stay in the clip buffer; every frame gets a mask.
+
+    A frame stays where it comes at least `frames` frames, and about `seconds` by the stamps, after
+    the last that stayed. "About": within half the step to the frame before it, so that stamps that
+    waver choose the frame nearest to the stride.
+    """
+
+    frames: int = 1
+    seconds: float = 0.0
+
+    def is_reached(self, frames: int, since_s: float, step_s: float) -> bool:
+        """frames, since_s: from the last frame that stayed; step_s: from the frame before."""
+        return frames >= self.frames and since_s + step_s / 2 >= self.seconds
 
 
 @dataclass(frozen=True)
 class SegmentedFrame:
-    """A frame's result; `reset` says why the buffers were emptied before it, None if not."""
+    """A frame's result; `reset` says why the buffers were emptied before it, None if not.
+
+    buffer_fill: frames that the mask was decoded from; stays: whether later ones see this frame.
+    """
 
     result: SegmentationResult
     report: MaskStabilityReport
     buffer_fill: int
     reset: Reset | None
+    stays: bool = True
 
 
 class VideoSegmenter:
@@ -34,18 +59,42 @@ class VideoSegmenter:
         self.stability.reset()
         self._state = self.segmenter.start()
         self._previous: FrameInfo | None = None
+        self._stayed_ns, self._passed = 0, 0  # the last frame that stayed, and frames since
         self._reset: Reset | None = reset
 
-    def segment(self, image: np.ndarray, frame: FrameInfo, max_gap_s: float) -> SegmentedFrame:
+    def segment(
+        self,
+        image: np.ndarray,
+        frame: FrameInfo,
+        max_gap_s: float,
+        stride: ClipStride = ClipStride(),  # noqa: B008, a value
+    ) -> SegmentedFrame:
         """Segment the video's next frame, after a reset where it does not continue the last one.
 
         image (H, W, 3) uint8 RGB; max_gap_s see `reset_between`.
         """
+        return self.segment_encoded(self.segmenter.encode(image), frame, max_gap_s, stride)
+
+    def segment_encoded(
+        self, encoded: EncodedFrame, frame: FrameInfo, max_gap_s: float, stride: ClipStride
+    ) -> SegmentedFrame:
+        """`segment` for a frame that is encoded already."""
         if self._previous is not None:
             reset = reset_between(self._previous, frame, max_gap_s)
             if reset is not None:
                 self.reset(reset)
-        result, self._state = self.segmenter.step(image, self._state)
+        stays = self._stays(frame, stride)
+        result, state = self.segmenter.step_encoded(encoded, self._state)
         report = self.stability.update(result.mask, frame.stamp_ns)
         reset, self._reset, self._previous = self._reset, None, frame
-        return SegmentedFrame(result, report, self._state.fill, reset)
+        self._passed += 1
+        if stays:
+            self._state, self._stayed_ns, self._passed = state, frame.stamp_ns, 0
+        return SegmentedFrame(result, report, state.fill, reset, stays)
+
+    def _stays(self, frame: FrameInfo, stride: ClipStride) -> bool:
+        if self._previous is None:
+            return True
+        since_s = (frame.stamp_ns - self._stayed_ns) / NS
+        step_s = (frame.stamp_ns - self._previous.stamp_ns) / NS
+        return stride.is_reached(self._passed + 1, since_s, step_s)

@@ -31,6 +31,8 @@ from small_checkpoint import write_vit_s_checkpoint
 
 ARGUMENTS = {
     "image_topic",
+    "cameras",
+    "autostart",
     "checkpoint",
     "device",
     "encoder_weights",
@@ -91,6 +93,8 @@ def test_one_node_starts_and_rviz_only_if_asked_for_and_there(source):
     [
         ({"params_file": "/nowhere.yaml"}, "params_file: no file /nowhere.yaml"),
         ({"image_topic": "a b"}, "image_topic: 'a b' is no topic's name"),
+        ({"cameras": "front,left", "image_topic": "/raw"}, "one topic for 2 cameras"),
+        ({"cameras": "front", "image_topic": "/{camera}/a b"}, "'/front/a b' is no topic's name"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_starts(source, values, sentence):

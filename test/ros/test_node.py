@@ -166,8 +166,8 @@ def test_parameters_are_described_and_the_file_has_them_all(harness):
     described = harness.call(DescribeParameters, "describe_parameters", request).descriptors
     for descriptor in described:
         assert descriptor.description, descriptor.name
-        is_text = descriptor.type == 4
-        assert is_text or descriptor.floating_point_range or descriptor.integer_range
+        has_no_range = descriptor.type in (1, 4, 9)  # a switch, text, names
+        assert has_no_range or descriptor.floating_point_range or descriptor.integer_range
 
 
 def test_parameters_that_may_change_do_and_others_say_that_they_may_not(harness):

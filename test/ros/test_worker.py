@@ -10,75 +10,81 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environ
 
 from t2g_core.streaming import continuity
 from t2g_core.streaming.continuity import NS, FrameInfo, reset_between
-from t2g_ros.newest_slot import NewestSlot
+from t2g_ros.newest_frames import NewestFrames
 from t2g_ros.worker import Worker
 
 TIMEOUT_S = 10.0
 
 
 def test_a_newer_item_replaces_one_that_nobody_took():
-    slot = NewestSlot()
-    assert not slot.put("old")
-    assert slot.put("new")
-    assert slot.take() == "new"
-    assert not slot.put("next")
+    newest = NewestFrames()
+    assert not newest.put("front", "old")
+    assert newest.put("front", "new")
+    assert newest.take() == ["new"]
+    assert not newest.put("front", "next")
 
 
-def test_a_closed_slot_hands_out_nothing():
-    slot = NewestSlot()
-    slot.put("late")
-    slot.close()
-    assert slot.take() is None
+def test_every_source_has_one_turn_and_the_longest_waiting_comes_first():
+    newest = NewestFrames()
+    for source, item in [("a", 1), ("b", 2), ("a", 3), ("a", 4), ("c", 5)]:
+        newest.put(source, item)
+    assert newest.take() == [4, 2, 5]
+
+
+def test_a_closed_one_hands_out_nothing():
+    newest = NewestFrames()
+    newest.put("front", "late")
+    newest.close()
+    assert newest.take() == []
 
 
 def test_closing_wakes_the_one_who_waits():
-    slot, taken = NewestSlot(), []
-    thread = threading.Thread(target=lambda: taken.append(slot.take()))
+    newest, taken = NewestFrames(), []
+    thread = threading.Thread(target=lambda: taken.append(newest.take()))
     thread.start()
-    slot.close()
+    newest.close()
     thread.join(TIMEOUT_S)
-    assert taken == [None]
+    assert taken == [[]]
 
 
-def test_the_worker_prepares_then_takes_the_newest():
-    prepared, release, done = threading.Event(), threading.Event(), threading.Event()
+def test_the_worker_takes_the_newest_of_all_sources_together():
+    busy, release, done = threading.Event(), threading.Event(), threading.Event()
     worked = []
 
-    def work(item: int) -> None:
-        worked.append(item)
-        (done if item == 3 else prepared).set()
+    def work(items: list[int]) -> None:
+        worked.append(items)
+        (done if 3 in items else busy).set()
         assert release.wait(TIMEOUT_S)
 
-    worker = Worker(prepare=lambda: worked.append("ready"), work=work, fail=worked.append)
+    worker = Worker(work=work, fail=worked.append)
     worker.start()
-    assert not worker.offer(1)
-    assert prepared.wait(TIMEOUT_S)  # it is busy with 1 now
-    assert not worker.offer(2)
-    assert worker.offer(3)
+    assert not worker.offer("a", 1)
+    assert busy.wait(TIMEOUT_S)  # it is busy with 1 now
+    assert not worker.offer("a", 2)
+    assert worker.offer("a", 3)
+    assert not worker.offer("b", 4)
     release.set()
     assert done.wait(TIMEOUT_S)
     assert worker.stop(TIMEOUT_S)
-    assert worked == ["ready", 1, 3]
+    assert worked == [[1], [3, 4]]
 
 
-@pytest.mark.parametrize("where", ["prepare", "work"])
-def test_an_error_is_handed_over_before_the_thread_ends(where):
+def test_an_error_is_handed_over_before_the_thread_ends():
     failures, failed = [], threading.Event()
 
-    def break_down(*_) -> None:
-        raise MemoryError(where)
+    def break_down(_) -> None:
+        raise MemoryError("full")
 
     def fail(error: BaseException) -> None:
         failures.append(error)
         failed.set()
 
-    steps = {"prepare": lambda: None, "work": lambda item: None, where: break_down}
-    worker = Worker(fail=fail, **steps)
+    worker = Worker(break_down, fail)
     worker.start()
-    worker.offer("item")
+    worker.offer("front", "item")
     assert failed.wait(TIMEOUT_S)
     assert worker.stop(TIMEOUT_S)
-    assert [str(error) for error in failures] == [where]
+    assert [str(error) for error in failures] == ["full"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""One camera's video: which frames stay in the clip, and frames of several cameras at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_model import small_segmenter
+
+from t2g_core.streaming.continuity import NS, FrameInfo
+from t2g_core.streaming.video_segmenter import ClipStride, VideoSegmenter
+
+SIZES = [(60, 90), (40, 80), (60, 90), (48, 64)]
+
+
+def images(sizes) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+
+
+def stays(stamps_s: list[float], stride: ClipStride) -> list[bool]:
+    video = VideoSegmenter(small_segmenter(), 2)
+    segmented = [
+        video.segment(image, FrameInfo(round(stamp_s * NS), (60, 90)), 3.0, stride)
+        for image, stamp_s in zip(images([(60, 90)] * len(stamps_s)), stamps_s, strict=True)
+    ]
+    return [frame.stays for frame in segmented]
+
+
+@pytest.mark.parametrize(
+    ("stride", "stamps_s", "expected"),
+    [
+        (ClipStride(), [0.0, 0.1, 0.2], [1, 1, 1]),
+        (ClipStride(frames=2), [0.0, 0.1, 0.2, 0.3, 0.4], [1, 0, 1, 0, 1]),
+        # a 30 Hz camera whose stamps waver, for a model trained at 15 Hz
+        (ClipStride(seconds=1 / 15), [0.0, 0.034, 0.065, 0.101, 0.133], [1, 0, 1, 0, 1]),
+        (ClipStride(seconds=1 / 15), [0.0, 0.2, 0.4], [1, 1, 1]),  # slower than the stride
+        (ClipStride(frames=3, seconds=0.2), [0.0, 0.1, 0.2, 0.3, 0.4], [1, 0, 0, 1, 0]),
+        (ClipStride(seconds=1.0), [0.0, 0.1, 5.0, 5.1], [1, 0, 1, 0]),  # a gap: a new clip
+    ],
+)
+def test_which_frames_stay(stride, stamps_s, expected):
+    assert stays(stamps_s, stride) == [bool(stay) for stay in expected]
+
+
+def test_a_frame_that_does_not_stay_gets_the_mask_it_would_get_and_leaves_no_trace():
+    segmenter = small_segmenter()
+    first, passing, last = images([(60, 90)] * 3)
+    _, state = segmenter.step(first, segmenter.start())
+    expected = [segmenter.step(frame, state)[0].mask for frame in (passing, last)]
+    video = VideoSegmenter(segmenter, 2)
+    found = [
+        video.segment(frame, FrameInfo(k * NS, (60, 90)), 3.0, ClipStride(frames=2))
+        for k, frame in enumerate((first, passing, last))
+    ]
+    assert [frame.buffer_fill for frame in found] == [1, 2, 2]
+    for frame, mask in zip(found[1:], expected, strict=True):
+        np.testing.assert_array_equal(frame.result.mask, mask)
+
+
+@pytest.mark.parametrize("head", ["time2general", "conv"])
+def test_frames_encoded_together_are_those_encoded_alone(head):
+    segmenter = small_segmenter(head, precision="fp32")
+    frames = images(SIZES)
+    for image, encoded in zip(frames, segmenter.encode_together(frames), strict=True):
+        alone = segmenter.encode(image)
+        assert encoded.size == alone.size
+        assert encoded.features.images.shape == alone.features.images.shape
+        for one, other in zip(encoded.features.tokens, alone.features.tokens, strict=True):
+            assert one.shape == other.shape and (one - other).abs().max() < 1e-4
