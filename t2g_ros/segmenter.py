@@ -84,7 +84,7 @@ class Segmenter(LifecycleNode):
             check_early(parameters)
         for sentence in unknown_parameters(self):
             self.get_logger().warning(sentence)
-        self._cameras = [Camera(self, name) for name in parameters.cameras]
+        self.cameras = [Camera(self, name) for name in parameters.cameras]
         change_state = self._service_change_state
         change_state.callback = partial(self._answer_change_state, change_state.callback)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -174,7 +174,7 @@ class Segmenter(LifecycleNode):
         (self._decode, sentence), self._model = loading.result()
         self.get_logger().info(sentence)
         self._classes = ClassesOutput(self)
-        for camera in self._cameras:
+        for camera in self.cameras:
             camera.open_outputs()
         self._classes.publish(self._model.segmenter)
         self._state, self._state_detail = INACTIVE, "waiting to be activated"
@@ -187,13 +187,13 @@ class Segmenter(LifecycleNode):
         self._inference = Inference(
             self._model, self._decode, partial(read_parameters, self), self._give_up
         )
-        for camera in self._cameras:
+        for camera in self.cameras:
             camera.start(parameters.reliability, self._inference.offer)
             self.get_logger().info(f"images are awaited on {camera.topic}")
         self._state, self._state_detail = RUNNING, ""
 
     def _deactivate(self) -> None:
-        for camera in self._cameras:
+        for camera in self.cameras:
             camera.stop()
         if self._inference is not None:
             self.left_behind |= not self._inference.stop(STOP_TIMEOUT_S)
@@ -201,7 +201,7 @@ class Segmenter(LifecycleNode):
             self._state, self._state_detail = INACTIVE, "waiting to be activated"
 
     def _clean_up(self) -> None:
-        for camera in self._cameras:
+        for camera in self.cameras:
             camera.close_outputs()
         if self._classes is not None:
             self._classes.close()
@@ -286,11 +286,11 @@ class Segmenter(LifecycleNode):
     # Every second.
 
     def _match_publishers(self) -> None:
-        for camera in self._cameras:
+        for camera in self.cameras:
             camera.match_publishers()
 
     def _report_health(self) -> None:
-        message = DiagnosticArray(status=[self._status_of(camera) for camera in self._cameras])
+        message = DiagnosticArray(status=[self._status_of(camera) for camera in self.cameras])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
