@@ -34,7 +34,8 @@ $(BUILT): $(INSTALLED) $(SOURCES)
 	@touch $@
 
 demo: setup
-	@. .ci/environment.sh && python -m t2g_ros.demo $(if $(CLIP),--clip "$(CLIP)")
+	@. .ci/environment.sh && python -m t2g_ros.demo $(if $(CLIP),--clip "$(CLIP)") \
+		$(if $(CAMERAS),--cameras $(CAMERAS) --frames 15 --out out/cameras)
 
 test: setup
 	@. .ci/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \

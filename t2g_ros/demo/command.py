@@ -67,6 +67,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--weather", choices=WEATHERS, default="clear", help="on the rendered street"
     )
+    parser.add_argument("--cameras", type=int, metavar="N", help="N rendered streets of different "
+                        "sizes through one node at once, instead of a clip")  # fmt: skip
     parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="(default out/demo)")
@@ -217,6 +219,24 @@ def take_over(new: Path, out: Path) -> None:
     new.rmdir()
 
 
+def one_camera(args: argparse.Namespace, out: Path) -> list[str]:
+    """The clip through the node; what to print in the end."""
+    clip, answers = args.out / "clip_bag", args.out / "answers_bag"
+    stamps, log = run_node(args, clip, answers)
+    if not log.received_s:
+        raise RuntimeError(f"no mask came back; see {args.out / 'node.log'}")
+    say("writing the pictures")
+    report = write_results(args, clip, answers, stamps, log)
+    return [headline(report), *(str(out / name) for name in (VIDEO, STRIP, REPORT))]
+
+
+def several_cameras(args: argparse.Namespace, out: Path) -> list[str]:
+    """Rendered streets through the node at once; what to print in the end."""
+    from t2g_ros.demo.cameras import lines, run_cameras
+
+    return lines(run_cameras(args, say), out)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; 1 with a sentence where it cannot."""
     args = parse(argv)
@@ -224,16 +244,11 @@ def main(argv: list[str] | None = None) -> int:
     use_large_shared_memory()
     os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
     out, args.out = args.out, args.out / NEW
-    clip, answers = args.out / "clip_bag", args.out / "answers_bag"
     try:
         make_folder(out)
         shutil.rmtree(args.out, ignore_errors=True)
         args.out.mkdir()
-        stamps, log = run_node(args, clip, answers)
-        if not log.received_s:
-            raise RuntimeError(f"no mask came back; see {args.out / 'node.log'}")
-        say("writing the pictures")
-        report = write_results(args, clip, answers, stamps, log)
+        told = several_cameras(args, out) if args.cameras else one_camera(args, out)
         take_over(args.out, out)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -242,7 +257,5 @@ def main(argv: list[str] | None = None) -> int:
         print(f"demo: {error}; `make setup` builds the ROS package", file=sys.stderr)
         return 1
     say("done")
-    print(headline(report))
-    for name in (VIDEO, STRIP, REPORT):
-        print(out / name)
+    print("\n".join(told))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,15 +16,25 @@ LOG_TAIL_LINES = 15
 class NodeProcess:
     """Runs the node while the context lasts; what it says goes to a log file.
 
-    image_topic: where it takes its images from. checkpoint: None for the shipped one.
+    image_topic: where it takes its images from, None for the usual topics. checkpoint: None for
+    the shipped one. cameras: their names, where there are several.
     """
 
     def __init__(
-        self, image_topic: str, log: Path, checkpoint: Path | None = None, device: str = "auto"
+        self,
+        image_topic: str | None,
+        log: Path,
+        checkpoint: Path | None = None,
+        device: str = "auto",
+        cameras: Sequence[str] = (),
     ) -> None:
         self._log = log
         self._command = [sys.executable, "-m", "t2g_ros.segmenter_node", "--ros-args"]
-        self._command += ["-r", f"image:={image_topic}", "-p", f"device:={device}"]
+        self._command += ["-p", f"device:={device}"]
+        if image_topic is not None:
+            self._command += ["-r", f"image:={image_topic}"]
+        if cameras:
+            self._command += ["-p", f"cameras:=[{','.join(cameras)}]"]
         if checkpoint is not None:
             self._command += ["-p", f"checkpoint:={checkpoint.resolve()}"]
 

@@ -40,6 +40,22 @@ def finished(tmp_path_factory):
     return out, result.stdout
 
 
+def test_several_cameras_share_the_node(tmp_path):
+    checkpoint, out = tmp_path / "small.safetensors", tmp_path / "out"
+    write_vit_s_checkpoint(checkpoint)
+    words = ["--cameras", "3", "--frames", "3", "--device", "cpu", "--out", str(out)]
+    result = demo(*words, "--checkpoint", str(checkpoint))
+    assert result.returncode == 0, result.stderr
+    report = json.loads((out / "report.json").read_text())
+    assert list(report) == ["front", "left", "right"]
+    assert len({tuple(camera["size"]) for camera in report.values()}) == 3
+    for camera in report.values():
+        assert camera["frames_sent"] == camera["masks_received"] == 3
+        assert camera["latency_ms"]["p50"] > 0
+    for name in ("cameras.png", "cameras.mp4"):
+        assert (out / name).stat().st_size > 300 and str(out / name) in result.stdout
+
+
 def test_it_says_where_the_results_are(finished):
     out, said = finished
     for name in ("segmentation.mp4", "timeline.png", "report.json"):
