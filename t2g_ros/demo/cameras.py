@@ -50,15 +50,12 @@ class Shown:
 
 def scenes(count: int, frames: int, rate_hz: float) -> list[Shown]:
     """Other streets in other weather at other sizes."""
-    return [
-        Shown(
-            NAMES[k],
-            StreetScene(
-                7 + k, frames, *SIZES[k % len(SIZES)], rate_hz, WEATHERS[k % len(WEATHERS)]
-            ),
-        )
-        for k in range(count)
-    ]
+    shown = []
+    for k, name in enumerate(NAMES[:count]):
+        weather = WEATHERS[k % len(WEATHERS)]
+        scene = StreetScene(7 + k, frames, *SIZES[k % len(SIZES)], rate_hz, weather)
+        shown.append(Shown(name, scene))
+    return shown
 
 
 class Rig(Node):
