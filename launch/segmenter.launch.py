@@ -146,6 +146,11 @@ def remappings(camera: str, topic: str) -> list[tuple[str, str]]:
     return [(f"{inside}image", topic), (f"{inside}camera_info", beside(topic, "camera_info"))]
 
 
+def view(cameras: list[str]) -> str:
+    """What RViz shows: the one camera, or those of four_cameras.launch.py."""
+    return "four_cameras" if cameras else "segmenter"
+
+
 def nodes(context: LaunchContext) -> list[Action]:
     """The nodes for these arguments; an empty argument leaves a parameter to params_file.
 
@@ -194,7 +199,7 @@ def nodes(context: LaunchContext) -> list[Action]:
         executable="rviz2",
         name="segmenter_rviz",
         namespace=argument("namespace"),
-        arguments=["-d", str(CONFIG / "segmenter.rviz")],
+        arguments=["-d", str(CONFIG / f"{view(cameras)}.rviz")],
         parameters=[{"use_sim_time": argument("use_sim_time") == "true"}],
         remappings=[("image", next(iter(topics.values())))],
         condition=IfCondition(argument("rviz")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
 
 import rclpy
+import yaml
 from node_harness import DOMAIN_ID
 
 from t2g_ros.parameters import declare_parameters
@@ -40,3 +42,20 @@ def test_the_parameter_file_has_the_defaults():
     assert written_parameters() == declared
     node.destroy_node()
     context.try_shutdown()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "segmenter.rviz",
+        "four_cameras.rviz",
+        "segmenter.foxglove.json",
+        "four_cameras.foxglove.json",
+    ],
+)
+def test_views_show_topics_that_there_are(name):
+    text = (PAGE.parents[1] / "config" / name).read_text()
+    found = set(re.findall(r"segmenter/(?:(?:front|left|right|rear)/)?(\w+)", text))
+    assert found and {f"~/{topic}" for topic in found} <= set(PUBLISHED)
+    assert ("front/" in text) == name.startswith("four")
+    yaml.safe_load(text)  # JSON is YAML
