@@ -14,7 +14,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environ
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_harness import Harness, message_of, picture, running, start_node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from small_checkpoint import write_vit_s_checkpoint
 from std_srvs.srv import SetBool, Trigger
@@ -211,3 +211,15 @@ def test_a_checkpoint_is_swapped_while_masks_go_on(tmp_path, checkpoint):
         assert before != harness.consistency[0].buffer_length == 2
         harness.wait_for(lambda: len(classes) == 2, "the classes of both")
         assert harness.values()["checkpoint"] == str(other)
+
+
+def test_ros_own_overrides_of_the_quality_of_service_are_taken(tmp_path, checkpoint):
+    override = "qos_overrides./camera/image_raw.subscription.reliability"
+    with running(tmp_path, checkpoint, **{override: "best_effort"}) as harness:
+        (heard,) = harness.node.get_subscriptions_info_by_topic("/camera/image_raw")
+        assert heard.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        assert harness.values()["reliability"] == "best_effort"
+        listen(harness, 2.5)  # a reliable publisher does not change it back
+        (heard,) = harness.node.get_subscriptions_info_by_topic("/camera/image_raw")
+        assert heard.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        harness.segment(message_of(picture(0), 1.0))
