@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from t2g_ros.stream_statistics import BAD_IMAGE, INFERENCE_ERROR, StatisticsSnapshot
 
 UNCONFIGURED, LOADING, INACTIVE = "unconfigured", "loading", "inactive"
-RUNNING, FAILED = "running", "failed"
+RUNNING, FINALIZED, FAILED = "running", "finalized", "failed"
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class NodeHealth:
     """What the statistics do not know about the node.
 
     Attributes:
-        state: UNCONFIGURED, LOADING, INACTIVE, RUNNING or FAILED.
+        state: UNCONFIGURED, LOADING, INACTIVE, RUNNING, FINALIZED or FAILED.
         state_detail: the same with more words, such as the error it failed with.
         image_topic: the full name of the topic that images are awaited on.
         no_image_warning_s: silence on that topic for longer than this is a warning [s].

@@ -74,6 +74,8 @@ class Inference:
             self._count_failure(error)
             return
         for (frame, image), features in zip(readable, encoded, strict=True):
+            if self._stopped:
+                return
             try:
                 self._segment_and_publish(frame, image, features)
             except Exception as error:

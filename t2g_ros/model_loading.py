@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A segmenter that is warm, the device it is on, and its checkpoint: a path, or `shipped`."""
+    """A segmenter that is warm, the device it is on, and its checkpoint: a path, or `shipped`.
+
+    seconds: what loading it took, by part.
+    """
 
     segmenter: StreamingSegmenter
     device: str
     checkpoint: str
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def load_model(checkpoint: str, device: str, precision: str, encoder_weights: str) -> Model:
@@ -32,12 +38,18 @@ def load_model(checkpoint: str, device: str, precision: str, encoder_weights: st
     Raises:
         FileNotFoundError, ValueError, RuntimeError: no such checkpoint, not one, or no such device.
     """
+    times = [time.monotonic()]
     # PyTorch takes seconds to import: the node is up, and says so, before that.
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
     device = find_device(device)
+    times.append(time.monotonic())
     path = Path(checkpoint).expanduser() if checkpoint else None
     segmenter = StreamingSegmenter.from_checkpoint(path, device, encoder_weights, precision)
+    times.append(time.monotonic())
     width, height = segmenter.input_size
     segmenter.step(np.full((height, width, 3), 127, np.uint8), segmenter.start())
-    return Model(segmenter, device, checkpoint or "shipped")
+    times.append(time.monotonic())
+    seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
+    parts = dict(zip(("imports", "weights", "first mask"), seconds, strict=True))
+    return Model(segmenter, device, checkpoint or "shipped", parts)

@@ -29,6 +29,7 @@ from t2g_ros.background import Background
 from t2g_ros.camera import Camera
 from t2g_ros.diagnostics import (
     FAILED,
+    FINALIZED,
     INACTIVE,
     LOADING,
     RUNNING,
@@ -128,7 +129,10 @@ class Segmenter(LifecycleNode):
         return self._attempt("clean up", self._clean_up, INACTIVE)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._attempt("shut down", self._shut_down, FAILED)
+        found = self._attempt("shut down", self._shut_down, FAILED)
+        if found == SUCCESS:
+            self._state, self._state_detail = FINALIZED, "shut down"
+        return found
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt("recover", self._shut_down, FAILED)
@@ -178,8 +182,9 @@ class Segmenter(LifecycleNode):
             camera.open_outputs()
         self._classes.publish(self._model.segmenter)
         self._state, self._state_detail = INACTIVE, "waiting to be activated"
+        parts = ", ".join(f"{part} {s:.1f} s" for part, s in self._model.seconds.items())
         self.get_logger().info(
-            f"ready after {time.monotonic() - started_s:.1f} s: {self._describe_model()}"
+            f"ready after {time.monotonic() - started_s:.1f} s ({parts}): {self._describe_model()}"
         )
 
     def _activate(self) -> None:

@@ -87,7 +87,7 @@ def test_a_manager_leads_the_node_through_all_states(tmp_path, checkpoint):
         harness.wait_for(lambda: harness.images.get_subscription_count(), "a subscriber")
         harness.segment(message_of(picture(0), 20.0))
         assert change(harness, "active_shutdown")
-        assert state(harness) == "finalized"
+        assert state(harness) == harness.values()["state"] == "finalized"
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20.0) == 0, harness.words()
         assert State.PRIMARY_STATE_FINALIZED and "Traceback" not in harness.words()
