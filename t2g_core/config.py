@@ -18,20 +18,26 @@ from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.model.frame_heads import FrameHeadConfig
 from t2g_core.model.time2general import Time2GeneralConfig
 
+ALL, FRAME_PATH, TEMPORAL = "all", "frame_path", "temporal"  # what a stage trains
+
 
 @dataclass(frozen=True)
 class StageConfig:
     """A stretch of a training with a schedule of its own.
 
-    learning_rate: decays polynomially (power 0.9) to zero over the stage's iterations;
-        frame_path_rate: share of it for the parts that see one frame alone (frame-by-frame heads
-        have no others).
+    learning_rate: decays polynomially (power 0.9) to zero over the stage's iterations.
+    trains: `frame_path`, what sees one frame alone, through the pixel classifier, without the rest;
+        `temporal`, what frames meet in, on the frame path as the stages before have averaged
+        it, its batch norms measured on plain frames; or `all`. Frame-by-frame heads have no
+        temporal parts.
+    dropout: probability with which a channel of the pixels' context is left out, others in each
+        frame. On frames that it has learned from the frame path errs little; a memory that is to
+        learn what averaging is good for needs one that errs as it does elsewhere.
     clip_frames: most frames of a clip; their number is drawn anew each iteration, long ones more
         often, so that a filling buffer is a seen case. 1: frames alone.
     frames_per_step: an iteration takes as many clips as fit into it, at least one.
     plain_share: share of the clips of undistorted frames (whole frames, encoded once, of which an
         iteration cuts a window); the others are distorted crops.
-    frame_path_only: leave out the parts that frames meet in; the pixel classifier learns alone.
     """
 
     iterations: int
@@ -39,8 +45,16 @@ class StageConfig:
     clip_frames: int
     frames_per_step: int
     plain_share: float
-    frame_path_rate: float = 1.0
-    frame_path_only: bool = False
+    trains: str = ALL
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        if self.trains not in (ALL, FRAME_PATH, TEMPORAL):
+            raise ValueError(
+                f"trains: expected {ALL}, {FRAME_PATH} or {TEMPORAL}, got {self.trains!r}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: expected 0 to below 1, got {self.dropout}")
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,8 @@ class TrainConfig:
     cached_clips: clips drawn and encoded before they repeat (frozen features are what a CPU can
         keep); 0: every iteration draws a new one.
     warmup: iterations of each stage over which the learning rate rises.
+    pixel_memory_rate: the learning rate of the pixels' memory in units of the stage's. It has ten
+        thousand parameters, and its gates and its matching begin at zero.
     precision: `bf16` (autocast) or `fp32`. accumulate: micro-batches of an iteration, whose
         gradients are averaged; several processes share them.
     *_weight: weights of the losses; class_balance: exponent b of the class weights f^-b.
@@ -85,6 +101,8 @@ class TrainConfig:
     precision: str
 
     accumulate: int = 1
+    jaccard_weight: float = 0.0
+    pixel_memory_rate: float = 1.0
 
     def __post_init__(self):
         longest = max((stage.clip_frames for stage in self.stages), default=0)
@@ -134,6 +152,8 @@ class Config:
         self._check_sizes()
         if (self.time2general is None) == (self.frame_head is None):
             raise ValueError("expected exactly one of the sections time2general and frame_head")
+        if self.train and self.frame_head and TEMPORAL in (s.trains for s in self.train.stages):
+            raise ValueError("trains temporal: a frame-by-frame head has no temporal parts")
         if self.train and self.time2general:
             clip, memory = self.train.clip_frames, self.time2general.clip_length
             if memory != 1 and memory < clip:

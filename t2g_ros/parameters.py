@@ -96,7 +96,7 @@ def declare_parameters(node: Node) -> None:
         "precision",
         AUTO,
         ParameterDescriptor(
-            description="Numbers the frozen encoder computes with: auto takes bf16 where the "
+            description="Numbers that products are computed in: auto takes bf16 where the "
             "processor or GPU has it.",
             additional_constraints=", ".join(PRECISIONS),
             read_only=True,

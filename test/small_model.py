@@ -8,7 +8,7 @@ import torch
 
 from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.checkpoint import Checkpoint, save_checkpoint
-from t2g_core.config import Config, StageConfig, TrainConfig
+from t2g_core.config import ALL, FRAME_PATH, TEMPORAL, Config, StageConfig, TrainConfig
 from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import EncoderConfig
@@ -32,8 +32,8 @@ HEAD = Time2GeneralConfig(
     pixel_classifier=True,
 )
 STAGES = (
-    StageConfig(2, 1e-3, clip_frames=1, frames_per_step=2, plain_share=0.5, frame_path_only=True),
-    StageConfig(2, 1e-3, clip_frames=3, frames_per_step=3, plain_share=0.5, frame_path_rate=0.5),
+    StageConfig(2, 1e-3, clip_frames=1, frames_per_step=2, plain_share=0.5, trains=FRAME_PATH),
+    StageConfig(2, 1e-3, clip_frames=3, frames_per_step=3, plain_share=0.5, trains=TEMPORAL),
 )
 TRAIN = TrainConfig(
     dataset="camvid", split="train", seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),
@@ -46,6 +46,7 @@ TRAIN = TrainConfig(
 VARIANTS = {  # of Time2General
     "deformable": {"attention": "deformable"},
     "no_pixel_memory": {"window": 0},
+    "coarse_past": {"window": 0, "coarse_past": True},
     "queries_alone": {"pixel_classifier": False, "text_bias": "mean"},
     "no_memory": {"window": 0, "clip_length": 1},
 }
@@ -53,7 +54,7 @@ VARIANTS = {  # of Time2General
 
 def stages(iterations: int, **changes) -> tuple[StageConfig, ...]:
     """One stage of clips of the whole model."""
-    return (replace(STAGES[-1], iterations=iterations, **changes),)
+    return (replace(STAGES[-1], **{"iterations": iterations, "trains": ALL, **changes}),)
 
 
 def small_config(head: str = "time2general") -> Config:
@@ -64,7 +65,8 @@ def small_config(head: str = "time2general") -> Config:
         return replace(small_config(), depth=DepthConfig("random"))
     if head in VARIANTS:
         return replace(small_config(), time2general=replace(HEAD, **VARIANTS[head]))
-    return Config(ENCODER, (96, 64), TextConfig(), TRAIN, frame_head=FrameHeadConfig(head, 16))
+    train = replace(TRAIN, stages=tuple(replace(stage, trains=ALL) for stage in STAGES))
+    return Config(ENCODER, (96, 64), TextConfig(), train, frame_head=FrameHeadConfig(head, 16))
 
 
 def small_checkpoint(head: str = "time2general") -> Checkpoint:

@@ -28,7 +28,7 @@ def brightness_videos(root, frames: int = 6):
 def arguments(root, out, **changes) -> argparse.Namespace:
     """Of a short run on the CPU, without validation."""
     usual = {
-        "cache": None, "device": "cpu", "save_every": 2, "validate_every": 100,
+        "cache": None, "frame_path": None, "device": "cpu", "save_every": 2, "validate_every": 100,
         "validation_frames": 0, "workers": 0,
     }  # fmt: skip
     return argparse.Namespace(root=str(root), out=str(out), **usual | changes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from t2g_core.config import load_config
+from t2g_core.config import FRAME_PATH, load_config
 
 CONFIGS = Path(__file__).parents[1] / "config"
 MODELS = ["time2general_small", "linear_head", "conv_head"]
@@ -25,8 +25,10 @@ def test_all_models_are_trained_alike():
     configs = [load_config(CONFIGS / f"{name}.yaml") for name in MODELS]
     for field in ("encoder", "input_size"):
         assert len({getattr(c, field) for c in configs}) == 1
+    assert [c.train.stages for c in configs if c.frame_head] == [
+        tuple(stage for stage in configs[0].train.stages if stage.trains == FRAME_PATH)
+    ] * 2
     for field in (
-        "stages",
         "clip_frames",
         "crop_size",
         "strides",

@@ -137,6 +137,9 @@ CAMVID_TO_15 = {
     "MotorcycleScooter": "motorcycle",
 }
 
+# Every name above that stands for one of the fifteen.
+SHARED_NAMES = CITYSCAPES_TO_15 | KITTI360_TO_15 | APOLLOSCAPE_TO_15 | CAMVID_TO_15
+
 UNKNOWN = 254  # in a lookup table: an id that the data set does not have
 
 

@@ -46,6 +46,11 @@ class Video:
     frames: tuple[VideoFrame, ...]
 
     @property
+    def times_s(self) -> tuple[float, ...]:
+        """When each frame was taken, from the first one on [s]."""
+        return tuple(i / self.rate_hz if i else 0.0 for i in range(len(self.frames)))
+
+    @property
     def labelled(self) -> tuple[int, ...]:
         """Positions of the frames that have a label."""
         return tuple(i for i, frame in enumerate(self.frames) if frame.label_path is not None)

@@ -106,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default=AUTO,
-        help="of the frozen encoder; auto: bf16 where the processor has it (default: %(default)s)",
+        help="of products; auto: bf16 where the processor has it (default: %(default)s)",
     )
     parser.add_argument(
         "--static-threshold",
@@ -115,6 +115,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GREY",
         help="where few frames have a label (Eq. 13), how far a pixel's grey value may leave the "
         "labelled frame's and still count as static, of 255 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--classes",
+        choices=("own", "shared15"),
+        default="own",
+        help="own: the checkpoint's classes, met by name; shared15: the fifteen of the benchmark "
+        "that its names stand for (truck is truck & bus), whatever it was trained on (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--without-depth",
@@ -297,13 +305,14 @@ def evaluate_condition(
             stored=stored,
             on_frame=on_frame,
             static_threshold=common.static_threshold,
+            shared=args.classes == "shared15",
         )
     for name, evaluation in evaluations.items():
         segmenter = segmenters[name]
         if args.out:
             sheet = contact_sheet(samples[name], segmenter.class_names, segmenter.palette)
             save_picture(args.out / picture_name(settings[name]), sheet)
-        yield name, result_row(evaluation, segmenter.class_names, settings[name])
+        yield name, result_row(evaluation, settings[name])
 
 
 def picture_name(settings: Settings) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from t2g_core.data.class_tables import SHARED_NAMES
 from t2g_core.data.corrupted_images import corrupted_path
 from t2g_core.data.corruptions import Weather, corrupt
 from t2g_core.data.video import Video, VideoFrame
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 CLEAN = "clean"
 DENSE, APPROX = "dense", "approx"  # Eq. 12 and Eq. 13
+OTHER = "other"  # what a checkpoint sees beyond the fifteen classes
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class VideoScore:
 class Evaluation:
     """What was measured: a score a video, the protocol of VC_n, frames, wall-clock seconds.
 
-    ``unscored`` are classes of the data that the checkpoint does not know; they count as void.
+    ``class_names`` are those of the scores. ``unscored`` are classes of the data that the
+    checkpoint does not know; they count as void.
     """
 
     videos: tuple[VideoScore, ...]
@@ -60,6 +63,7 @@ class Evaluation:
     frames: int
     seconds: float
     unscored: tuple[str, ...]
+    class_names: tuple[str, ...]
 
     @property
     def confmat(self) -> np.ndarray:
@@ -102,6 +106,7 @@ def evaluate_together(
     stored: StoredWeather | None = None,
     on_frame: Callable[[str, VideoFrame, np.ndarray, np.ndarray], None] = lambda *_: None,
     static_threshold: int = STATIC_THRESHOLD,
+    shared: bool = False,
 ) -> dict[str, Evaluation]:
     """Segment every frame of ``videos`` and compare with its label at the label's full size.
 
@@ -112,14 +117,17 @@ def evaluate_together(
     that of Eq. 13 on all videos, whose static pixels keep their grey value within
     ``static_threshold`` of 255. The time includes reading and corrupting and is that of all
     segmenters together. ``on_frame`` is called for every segmenter's name and frame with its
-    predicted and its true mask, ``(H, W)`` uint8 ids of the segmenter's classes.
+    predicted and its true mask, ``(H, W)`` uint8 ids of the segmenter's classes. With ``shared``
+    the scores are those of the fifteen classes of the benchmark, see ``match_classes``.
 
     Raises ``ValueError`` when segmenter and data share no class, when an image and its label
     differ in size, and for an unknown mode.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {tuple(MODES)}, got {mode!r}")
-    lookups = {name: class_lookup(class_names, s.class_names) for name, s in segmenters.items()}
+    matches = {
+        name: match_classes(class_names, s.class_names, shared) for name, s in segmenters.items()
+    }
     protocol = DENSE if all(len(v.labelled) == len(v.frames) for v in videos) else APPROX
     scores: dict[str, list[VideoScore]] = {name: [] for name in segmenters}
     started = time.perf_counter()
@@ -130,8 +138,7 @@ def evaluate_together(
             name: VideoRun(
                 MODES[mode](segmenter, own_images),
                 VideoScorer(
-                    lookups[name][0],
-                    len(segmenter.class_names),
+                    matches[name],
                     SparseWindows(video, WINDOWS, static_threshold) if protocol == APPROX else None,
                 ),
             )
@@ -146,8 +153,10 @@ def evaluate_together(
     seconds = time.perf_counter() - started
     frames = sum(len(video.frames) for video in videos)
     return {
-        name: Evaluation(tuple(scores[name]), protocol, frames, seconds, lookups[name][1])
-        for name in segmenters
+        name: Evaluation(
+            tuple(scores[name]), protocol, frames, seconds, match.unscored, match.names
+        )
+        for name, match in matches.items()
     }
 
 
@@ -182,21 +191,22 @@ class VideoRun(NamedTuple):
 class VideoScorer:
     """Scores the masks of one video as they come; ``sparse`` where not every frame has a label."""
 
-    def __init__(self, table: np.ndarray, num_classes: int, sparse: SparseWindows | None) -> None:
-        self._table = table
-        self._confmat = np.zeros((num_classes, num_classes), dtype=np.int64)
+    def __init__(self, match: ClassMatch, sparse: SparseWindows | None) -> None:
+        self._match = match
+        self._confmat = np.zeros((len(match.names), len(match.names)), dtype=np.int64)
         self._dense = {n: WindowCounter(n) for n in WINDOWS if sparse is None}
         self._sparse = sparse
 
     def add(self, frame: VideoFrame, mask: np.ndarray) -> np.ndarray:
         """Take the next frame's mask; returns its true one in the segmenter's ids."""
-        target = _read_target(frame, mask, self._table)
+        shown = _read_target(frame, mask, self._match.data_to_model)
+        target, mask = self._match.model_to_score[shown], self._match.model_to_score[mask]
         self._confmat += confusion_matrix(mask, target, len(self._confmat))
         for counter in self._dense.values():
             counter.push(mask, target)
         if self._sparse is not None:
             self._sparse.push(mask, read_image(frame.image_path), target)
-        return target
+        return shown
 
     def score(self) -> VideoScore:
         """The video's score so far."""
@@ -207,25 +217,53 @@ class VideoScorer:
         )
 
 
-def class_lookup(
-    data_classes: Sequence[str], model_classes: Sequence[str]
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """``(256,)`` uint8 from the data's ids to the model's by name, and the names without a match.
+class ClassMatch(NamedTuple):
+    """How data and checkpoint meet.
+
+    data_to_model, model_to_score: ``(256,)`` uint8 tables from id to id, void without a match;
+    names: the classes of the scores; unscored: classes of the data that count as void.
+    """
+
+    data_to_model: np.ndarray
+    model_to_score: np.ndarray
+    names: tuple[str, ...]
+    unscored: tuple[str, ...]
+
+
+def match_classes(
+    data_classes: Sequence[str], model_classes: Sequence[str], shared: bool = False
+) -> ClassMatch:
+    """Match the data's classes with the checkpoint's by name.
+
+    Scored are the checkpoint's classes; or with ``shared`` those of the benchmark's fifteen that
+    its names stand for (truck is truck & bus), in one row more ``other``, whatever else it sees.
 
     Raises ``ValueError`` when no name is shared.
     """
     model_classes = tuple(model_classes)
-    unscored = tuple(name for name in data_classes if name not in model_classes)
+    folded = {name: SHARED_NAMES.get(name, OTHER) if shared else name for name in model_classes}
+    names = tuple(dict.fromkeys(folded.values()))
+    if shared and OTHER in names:
+        names = (*(name for name in names if name != OTHER), OTHER)
+    unscored = tuple(
+        name for name in data_classes if (SHARED_NAMES.get(name) if shared else name) not in names
+    )
     if len(unscored) == len(data_classes):
         raise ValueError(
             f"the data has the classes {tuple(data_classes)}, the checkpoint {model_classes}; "
             "evaluate on data that shares some"
         )
-    table = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+    data_to_model = np.full(256, IGNORE_INDEX, dtype=np.uint8)
     for i, name in enumerate(data_classes):
-        if name in model_classes:
-            table[i] = model_classes.index(name)
-    return table, unscored
+        wanted = SHARED_NAMES.get(name) if shared else name
+        for k, own in enumerate(model_classes):
+            if folded[own] == wanted:
+                data_to_model[i] = k
+                break
+    model_to_score = np.full(256, IGNORE_INDEX, dtype=np.uint8)
+    for k, own in enumerate(model_classes):
+        model_to_score[k] = names.index(folded[own])
+    return ClassMatch(data_to_model, model_to_score, names, unscored)
 
 
 @dataclass(frozen=True)

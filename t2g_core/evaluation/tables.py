@@ -53,14 +53,14 @@ class Settings:
         return values | (clean if self.weather is None else self.weather.record())
 
 
-def result_row(evaluation: Evaluation, class_names: Sequence[str], settings: Settings) -> dict:
+def result_row(evaluation: Evaluation, settings: Settings) -> dict:
     """Put an evaluation and its settings into one JSON object."""
     return {
         "miou": percent(miou(evaluation.confmat), DECIMALS),
         "miou_with_absent": percent(miou_with_absent(evaluation.confmat), DECIMALS),
         "iou": {
             name: percent(value, DECIMALS)
-            for name, value in zip(class_names, iou(evaluation.confmat), strict=True)
+            for name, value in zip(evaluation.class_names, iou(evaluation.confmat), strict=True)
         },
         **{f"vc{n}": _consistency(score) for n, score in evaluation.vc.items()},
         "protocol": evaluation.protocol,

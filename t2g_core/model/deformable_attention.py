@@ -52,16 +52,16 @@ class DeformableMemoryAttention(nn.Module):
     def forward(
         self,
         queries: torch.Tensor,
-        memory: torch.Tensor,
+        memory: list[torch.Tensor],
         by_age: torch.Tensor,
         sizes: list[tuple[int, int]],
     ) -> torch.Tensor:
-        """queries (B, Q, d), memory (B, T, N, d), by_age (T, d) -> (B, Q, d).
+        """queries (B, Q, d), memory: T times (B, N, d), by_age (T, d) -> (B, Q, d).
 
         sizes: height and width of every scale; their products sum to N.
         """
         points, weights = self.points_and_weights(queries, by_age, sizes)
-        levels = memory.split([h * w for h, w in sizes], dim=2)
+        levels = torch.stack(memory, dim=1).split([h * w for h, w in sizes], dim=2)
         read = sum(
             sample(level, size, points[..., i, :, :], weights[..., i, :])
             for i, (level, size) in enumerate(zip(levels, sizes, strict=True))

@@ -27,9 +27,12 @@ class FrameHead(nn.Module):
     def __init__(self, config: FrameHeadConfig, token_width: int, num_layers: int, classes: int):
         super().__init__()
         self.config = config
+        self.dropout = nn.Dropout2d(0.0)  # a training stage says how much
         width = num_layers * token_width
         if config.kind == "linear":
-            self.head = nn.Sequential(nn.BatchNorm2d(width), nn.Conv2d(width, classes, 1))
+            self.head = nn.Sequential(
+                nn.BatchNorm2d(width), self.dropout, nn.Conv2d(width, classes, 1)
+            )
         elif config.kind == "conv":
             self.head = nn.Sequential(
                 nn.Conv2d(width, config.dim, 1),
@@ -42,34 +45,48 @@ class FrameHead(nn.Module):
                 nn.Conv2d(config.dim, config.dim, 3, padding=1),
                 nn.BatchNorm2d(config.dim),
                 nn.ReLU(),
+                self.dropout,
                 nn.Conv2d(config.dim, classes, 1),
             )
         else:
             raise ValueError(f"kind: expected linear or conv, got {config.kind!r}")
 
     def encode_frames(
-        self, tokens: list[torch.Tensor], images: torch.Tensor
+        self, tokens: list[torch.Tensor], grid: tuple[int, int]
     ) -> tuple[torch.Tensor, None]:
-        """tokens: one (B, N, C) a layer; images (B, 3, H, W) -> logits (B, K, h, w), nothing."""
-        grid = images.shape[-2] // 16, images.shape[-1] // 16
+        """tokens: one (B, N, C) a layer; grid (h, w) -> logits (B, K, H, W), nothing.
+
+        H and W are h and w, twice as many for `conv`.
+        """
         maps = torch.cat(tokens, dim=-1).transpose(1, 2).unflatten(2, grid)
         return self.head(maps), None
+
+    def set_dropout(self, share: float) -> None:
+        """Of the channels that the classifier reads, in training."""
+        self.dropout.p = share
 
     def temporal_parts(self) -> list[nn.Module]:
         """None: every part sees one frame."""
         return []
 
-    def step(self, maps: torch.Tensor, memory: list[None]) -> torch.Tensor:
+    def start(self) -> None:
+        """Nothing is kept."""
+        return
+
+    def step(self, maps: torch.Tensor, memory: None, past: None) -> tuple[torch.Tensor, None]:
         """Class probabilities of the newest frame at stride 4, (B, K, H/4, W/4)."""
-        del memory
+        del memory, past
+        return self._probs(maps), None
+
+    def _probs(self, maps: torch.Tensor) -> torch.Tensor:
         stride = 4 if self.config.kind == "linear" else 2
         logits = F.interpolate(maps, scale_factor=stride, mode="bilinear")
         return logits.softmax(dim=1)
 
-    def classify_frames(self, tokens: list[torch.Tensor], images: torch.Tensor) -> Prediction:
+    def classify_frames(self, tokens: list[torch.Tensor], grid: tuple[int, int]) -> Prediction:
         """Of B frames, each alone."""
-        return Prediction(self.step(self.encode_frames(tokens, images)[0], []))
+        return Prediction(self._probs(self.encode_frames(tokens, grid)[0]))
 
     def forward(self, frames: list[tuple[torch.Tensor, None]]) -> list[Prediction]:
         """A clip -> one Prediction a frame, without queries."""
-        return [Prediction(self.step(maps, [])) for maps, _ in frames]
+        return [Prediction(self._probs(maps)) for maps, _ in frames]

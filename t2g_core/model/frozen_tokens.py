@@ -9,17 +9,22 @@ import torch
 from torch import nn
 
 from t2g_core.model.frame_heads import FrameHead
-from t2g_core.model.time2general import FrameMaps, FrameMemory, Prediction, Time2General
+from t2g_core.model.time2general import FrameMaps, Prediction, StreamMemory, Time2General
 from t2g_core.model.token_standardizer import TokenStandardizer
 
 Encoder = Callable[[torch.Tensor], list[torch.Tensor]]
+
+
+def token_grid(images: torch.Tensor) -> tuple[int, int]:
+    """Height and width at stride 16 of images (B, 3, H, W)."""
+    return images.shape[-2] // 16, images.shape[-1] // 16
 
 
 class FrozenTokens(NamedTuple):
     """B frames after the frozen encoder."""
 
     tokens: list[torch.Tensor]  # one (B, N, C) a layer, RGB then depth
-    images: torch.Tensor  # (B, 3, H, W), normalised
+    grid: tuple[int, int]  # (h, w), N = h * w
 
 
 class TrainablePart(nn.Module):
@@ -32,7 +37,22 @@ class TrainablePart(nn.Module):
 
     def encode_frames(self, frames: FrozenTokens) -> tuple:
         """The frames' own maps and what each leaves to the masks of others."""
-        return self.head.encode_frames(self.standardize(frames.tokens), frames.images)
+        return self.head.encode_frames(self.standardize(frames.tokens), frames.grid)
+
+    def frame_path_state(self) -> dict[str, torch.Tensor]:
+        """Weights and statistics of all that sees one frame alone, by name."""
+        temporal = {id(part) for part in self.head.temporal_parts()}
+        prefixes = tuple(f"{n}." for n, m in self.named_modules() if id(m) in temporal)
+        return {n: v for n, v in self.state_dict().items() if not n.startswith(prefixes or "/")}
+
+    def freeze_frame_path(self, frozen: bool) -> None:
+        """Hold all that sees one frame alone as it is, batch norms included, or let it learn."""
+        temporal = {p for part in self.head.temporal_parts() for p in part.parameters()}
+        for parameter in set(self.parameters()) - temporal:
+            parameter.requires_grad_(not frozen)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train(not frozen)
 
     def forward(
         self, frames: FrozenTokens, length: int, frame_path_only: bool = False
@@ -43,7 +63,7 @@ class TrainablePart(nn.Module):
         the frame path alone.
         """
         if frame_path_only:
-            return [self.head.classify_frames(self.standardize(frames.tokens), frames.images)]
+            return [self.head.classify_frames(self.standardize(frames.tokens), frames.grid)]
         clip = unflatten_frames(self.encode_frames(frames), min(length, self.head.clip_length))
         return self.head(clip)
 
@@ -53,7 +73,7 @@ class TrainablePart(nn.Module):
 
 
 class FrozenTokenMethod:
-    """`Method` of a frozen encoder and a trainable part; its state is a ring buffer of frames.
+    """`Method` of a frozen encoder and a trainable part; its state is what the head keeps.
 
     encoder: a FrozenEncoder, an RGBDepthEncoder, or what stands for one; it is not part of the
     checkpoint and may be shared by several methods.
@@ -68,25 +88,22 @@ class FrozenTokenMethod:
 
     def encode(self, images: torch.Tensor) -> FrozenTokens:
         """images (B, 3, H, W), normalised -> tokens of every block that is read."""
-        return FrozenTokens(self.encoder(images), images)
+        return FrozenTokens(self.encoder(images), token_grid(images))
 
     def split(self, features: FrozenTokens) -> list[FrozenTokens]:
         """Frames of one size that were encoded together, each alone."""
         each = zip(*(tokens.split(1) for tokens in features.tokens), strict=True)
-        images = features.images.split(1)
-        return [FrozenTokens(list(t), i) for t, i in zip(each, images, strict=True)]
+        return [FrozenTokens(list(tokens), features.grid) for tokens in each]
 
-    def start(self) -> tuple[FrameMemory, ...]:
-        """An empty ring buffer."""
-        return ()
+    def start(self) -> StreamMemory:
+        """Nothing kept yet."""
+        return self.trained.head.start()
 
     def step(
-        self, features: FrozenTokens, state: tuple[FrameMemory, ...]
-    ) -> tuple[torch.Tensor, tuple[FrameMemory, ...]]:
-        """Decode the newest frame from the last T; the state keeps what each has left."""
-        maps, memory = self.trained.encode_frames(features)
-        state = (*state, memory)[-self.clip_length :]
-        return self.trained.head.step(maps, list(state)), state
+        self, features: FrozenTokens, state: StreamMemory
+    ) -> tuple[torch.Tensor, StreamMemory]:
+        """Decode the newest frame with what those before it have left."""
+        return self.trained.head.step(*self.trained.encode_frames(features), state)
 
     def clip(self, features: Sequence[FrozenTokens]) -> list[torch.Tensor]:
         """Decode every frame of a clip from the whole clip."""
@@ -96,7 +113,7 @@ class FrozenTokenMethod:
         return [prediction.probs for prediction in self.trained.head(frames)]
 
 
-def unflatten_frames(flat: tuple, frames: int) -> list[tuple[FrameMaps, FrameMemory]]:
+def unflatten_frames(flat: tuple, frames: int) -> list[tuple[FrameMaps, torch.Tensor]]:
     """What `encode_frames` gave for B*T frames -> a list of T, each for B."""
 
     def pick(x, t):

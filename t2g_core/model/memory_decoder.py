@@ -18,6 +18,8 @@ class SpatioTemporalMemoryDecoder(nn.Module):
 
     attention: `dense` keeps every block's keys and values of all tokens; `deformable` keeps the
         tokens themselves, of which every block samples a few.
+    coarse_past: of frames before the newest only the coarsest scale is read, which is a fifth of
+        their tokens: where things are is the newest frame's to say. With dense attention alone.
     """
 
     def __init__(
@@ -29,8 +31,12 @@ class SpatioTemporalMemoryDecoder(nn.Module):
         max_frames: int,
         num_scales: int,
         attention: str = "dense",
+        coarse_past: bool = False,
     ):
         super().__init__()
+        if coarse_past and attention != "dense":
+            raise ValueError("coarse_past: deformable attention reads a few points of each frame")
+        self.coarse_past = coarse_past
         if attention not in ("dense", "deformable"):
             raise ValueError(f"attention: expected dense or deformable, got {attention!r}")
         self.attention = attention
@@ -48,30 +54,37 @@ class SpatioTemporalMemoryDecoder(nn.Module):
         """One frame's memory.
 
         scales: one (B, N_l, d) a scale, fine to coarse; N is the sum of the N_l. Returns keys and
-        values of every block (B, blocks, N, 2d), or with deformable attention (B, 1, N, d).
+        values of every block (B, blocks, 2, heads, N, d / heads), or with deformable attention the
+        tokens (B, N, d).
         """
         memory = torch.cat(
             [x + e for x, e in zip(scales, self.scale_embedding, strict=True)], dim=1
         )  # (B, N, d)
         if self.attention == "deformable":
-            return memory[:, None]
-        return torch.stack([block.read.to_key_value(memory) for block in self.blocks], dim=1)
+            return memory
+        return torch.stack([block.read.keys_and_values(memory) for block in self.blocks], dim=1)
+
+    def as_past(self, memory: torch.Tensor, sizes: list[tuple[int, int]]) -> torch.Tensor:
+        """What is kept of a frame's memory when a newer frame comes."""
+        if not self.coarse_past:
+            return memory
+        height, width = sizes[-1]
+        return memory[..., -height * width :, :].clone()  # a view would hold on to all of it
 
     def forward(
-        self, queries: torch.Tensor, memory: torch.Tensor, sizes: list[tuple[int, int]]
+        self, queries: torch.Tensor, memory: list[torch.Tensor], sizes: list[tuple[int, int]]
     ) -> list[torch.Tensor]:
         """Eq. 4 for every block.
 
-        queries (Q, d); memory: what `to_memory` gave for T <= max_frames frames, stacked at
-        dimension 1, newest last; sizes: height and width of every scale.
+        queries (Q, d); memory: what `to_memory` gave for T <= max_frames frames, newest last, those
+        before it through `as_past`; sizes: height and width of every scale.
         Returns S of every stage, the initial one included: blocks + 1 times (B, Q, d).
         """
-        frames = memory.shape[1]
-        by_age = self.temporal_embedding[:frames].flip(0)  # (T, d), newest last
-        memory = memory.expand(-1, -1, len(self.blocks), -1, -1)
-        states = [queries.expand(memory.shape[0], -1, -1)]
-        for block, block_memory in zip(self.blocks, memory.unbind(2), strict=True):
-            states.append(block(states[-1], block_memory, by_age, sizes))
+        by_age = self.temporal_embedding[: len(memory)].flip(0)  # (T, d), newest last
+        states = [queries.expand(memory[0].shape[0], -1, -1)]
+        for number, block in enumerate(self.blocks):
+            own = [frame if frame.dim() == 3 else frame[:, number] for frame in memory]
+            states.append(block(states[-1], own, by_age, sizes))
         return states
 
 
@@ -91,11 +104,11 @@ class DecoderBlock(nn.Module):
     def forward(
         self,
         queries: torch.Tensor,
-        memory: torch.Tensor,
+        memory: list[torch.Tensor],
         by_age: torch.Tensor,
         sizes: list[tuple[int, int]],
     ) -> torch.Tensor:
-        """queries (B, Q, d), memory (B, T, N, 2d or d), by_age (T, d) -> (B, Q, d)."""
+        """queries (B, Q, d), memory: T as the attention reads them, by_age (T, d) -> (B, Q, d)."""
         queries = self.read_norm(queries + self.read(queries, memory, by_age, sizes))
         mixed, _ = self.mix(queries, queries, queries, need_weights=False)
         queries = self.mix_norm(queries + mixed)
@@ -103,7 +116,13 @@ class DecoderBlock(nn.Module):
 
 
 class MemoryAttention(nn.Module):
-    """Scaled dot-product attention from queries to all frames and scales of the memory."""
+    """Scaled dot-product attention from queries to all frames and scales of the memory.
+
+    One softmax over all tokens, taken frame by frame: what a frame alone would give, weighted by
+    its share of the sum of exponentials. A temporal embedding e is the same for all tokens of a
+    frame, so q (k + e) = q k + q e moves the share alone and v + e the read alone: nothing of a
+    kept memory is copied or added to.
+    """
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -112,22 +131,31 @@ class MemoryAttention(nn.Module):
         self.to_key_value = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
 
+    def keys_and_values(self, tokens: torch.Tensor) -> torch.Tensor:
+        """tokens (B, N, d) -> (B, 2, h, N, d/h)."""
+        both = self.to_key_value(tokens).unflatten(-1, (2, self.heads, -1))  # (B, N, 2, h, d/h)
+        return both.permute(0, 2, 3, 1, 4).contiguous()
+
     def forward(
         self,
         queries: torch.Tensor,
-        memory: torch.Tensor,
+        memory: list[torch.Tensor],
         by_age: torch.Tensor,
         sizes: list[tuple[int, int]],
     ) -> torch.Tensor:
-        """queries (B, Q, d), memory (B, T, N, 2d), by_age (T, d) -> (B, Q, d)."""
+        """queries (B, Q, d), memory: T times (B, 2, h, N_t, d/h), by_age (T, d) -> (B, Q, d)."""
         del sizes  # every token is read, wherever it lies
+        query = self.to_query(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        query = query * query.shape[-1] ** -0.5  # (B, h, Q, d/h)
         temporal = F.linear(by_age, self.to_key_value.weight)  # the bias is in the memory already
-        memory = (memory + temporal[:, None]).flatten(1, 2)  # (B, T*N, 2d)
-        key, value = memory.chunk(2, dim=-1)
-        read = F.scaled_dot_product_attention(
-            self._split(self.to_query(queries)), self._split(key), self._split(value)
-        )
+        temporal = temporal.unflatten(-1, (2, self.heads, 1, -1))  # (T, 2, h, 1, d/h)
+        reads, sums = [], []
+        for frame, (age_key, age_value) in zip(memory, temporal, strict=True):
+            key, value = frame.unbind(1)
+            logits = query @ key.transpose(-1, -2)  # (B, h, Q, N_t)
+            log_sum = logits.logsumexp(dim=-1, keepdim=True)
+            reads.append((logits - log_sum).exp() @ value + age_value)
+            sums.append(log_sum + (query * age_key).sum(-1, keepdim=True))
+        shares = torch.stack(sums).softmax(dim=0)  # (T, B, h, Q, 1)
+        read = (shares * torch.stack(reads)).sum(0)
         return self.out(read.transpose(1, 2).flatten(2))
-
-    def _split(self, x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, n, d) -> (B, h, n, d/h)

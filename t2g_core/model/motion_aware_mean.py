@@ -21,13 +21,25 @@ class Appearance(NamedTuple):
     own: torch.Tensor
 
 
+class PixelMemory(NamedTuple):
+    """What the frames so far have left: total (B, K, 2h, 2w) and weight (B, 1, 2h, 2w), numerator
+    and denominator of the mean, and the last frame's appearance."""
+
+    total: torch.Tensor
+    weight: torch.Tensor
+    appearance: Appearance
+
+
 class MotionAwareMean(nn.Module):
     """p_t = (e_t q_t + r_t w(e p)_t-1) / (e_t + r_t w(e)_t-1), pixel by pixel.
 
     q_t: probabilities of frame t alone; w: the past moved to where its content is now; e_t: the
     evidence of a frame, low where fog or dirt hides it; r_t: how much of the past is kept, low
-    where the content does not match. Evidence adds up over the frames of the memory, so that a
-    frame that sees nothing changes nothing, and a filling memory is a seen case.
+    where the content does not match. Evidence adds up over the frames, so that a frame that sees
+    nothing changes nothing, and a filling memory is a seen case.
+
+    A stream carries numerator and denominator on, so that a step costs the same however many
+    frames have gone by.
 
     Untrained it is a running mean with weight 0.5 on the past and no motion: the last layers of
     both gates and the sharpness of the matching start at zero.
@@ -53,34 +65,42 @@ class MotionAwareMean(nn.Module):
         """context (B, d, h, w) -> what the frame leaves for matching."""
         return Appearance(F.normalize(self.to_key(context), dim=1), self.to_own(context))
 
-    def forward(
+    def of_clip(
         self, probs: list[torch.Tensor], appearances: list[Appearance]
     ) -> list[torch.Tensor]:
         """probs: (B, K, 2h, 2w) of each frame alone, oldest first -> the mean at each of them."""
-        means, total, weight = [], None, None
-        for t, (q, now) in enumerate(zip(probs, appearances, strict=True)):
-            own, entropy = double(now.own), normalised_entropy(q)
-            log_evidence = self.evidence(torch.cat([own, entropy], dim=1)) / LONGEST_EVIDENCE
-            evidence = (LONGEST_EVIDENCE * log_evidence.tanh()).exp()
-            if t == 0:
-                total, weight = evidence * q, evidence
-            else:
-                past = appearances[t - 1]
-                flow = self.flow(now.keys, past.keys)
-                moved = warp(torch.cat([total, weight], dim=1), flow)
-                total, weight = moved[:, :-1], moved[:, -1:]
-                seen = warp(torch.cat([past.keys, past.own], dim=1), flow)
-                match = (now.keys * seen[:, :-OWN_CHANNELS]).sum(1, keepdim=True)
-                mean = total / weight
-                inputs = [
-                    own, double(seen[:, -OWN_CHANNELS:]), entropy, normalised_entropy(mean),
-                    (q * mean).sum(1, keepdim=True), double(match), weight.log(),
-                ]  # fmt: skip
-                retention = self.retention(torch.cat(inputs, dim=1)).sigmoid()
-                total = evidence * q + retention * total
-                weight = evidence + retention * weight
-            means.append(total / weight)
+        means, past = [], None
+        for q, now in zip(probs, appearances, strict=True):
+            mean, past = self(q, now, past)
+            means.append(mean)
         return means
+
+    def forward(
+        self, q: torch.Tensor, now: Appearance, past: PixelMemory | None
+    ) -> tuple[torch.Tensor, PixelMemory]:
+        """q: (B, K, 2h, 2w) of the newest frame alone -> the mean with it in it, and what is left.
+
+        past: what the frame before has left, None before the first.
+        """
+        own, entropy = double(now.own), normalised_entropy(q)
+        log_evidence = self.evidence(torch.cat([own, entropy], dim=1)) / LONGEST_EVIDENCE
+        evidence = (LONGEST_EVIDENCE * log_evidence.tanh()).exp()
+        total, weight = evidence * q, evidence
+        if past is not None:
+            flow = self.flow(now.keys, past.appearance.keys)
+            moved = warp(torch.cat([past.total, past.weight], dim=1), flow)
+            old_total, old_weight = moved[:, :-1], moved[:, -1:]
+            seen = warp(torch.cat([past.appearance.keys, past.appearance.own], dim=1), flow)
+            match = (now.keys * seen[:, :-OWN_CHANNELS]).sum(1, keepdim=True)
+            mean = old_total / old_weight
+            inputs = [
+                own, double(seen[:, -OWN_CHANNELS:]), entropy, normalised_entropy(mean),
+                (q * mean).sum(1, keepdim=True), double(match), old_weight.log(),
+            ]  # fmt: skip
+            retention = self.retention(torch.cat(inputs, dim=1)).sigmoid()
+            total = total + retention * old_total
+            weight = weight + retention * old_weight
+        return total / weight, PixelMemory(total, weight, now)
 
     def flow(self, now: torch.Tensor, past: torch.Tensor) -> torch.Tensor:
         """Where each cell's content was in the frame before: (x, y) offsets in cells, (B, 2, h, w).

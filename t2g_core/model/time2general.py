@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from t2g_core.model.memory_decoder import SpatioTemporalMemoryDecoder
-from t2g_core.model.motion_aware_mean import Appearance, MotionAwareMean
+from t2g_core.model.motion_aware_mean import Appearance, MotionAwareMean, PixelMemory
 from t2g_core.model.pixel_fusion import PixelFusion
 from t2g_core.model.stability_queries import StabilityQueries
 
@@ -27,6 +27,7 @@ class Time2GeneralConfig:
         the queries alone, as in the paper.
     write_back: `over_queries`, `literal` or `none`, see StabilityQueries.
     attention: `dense` over strides 16 and 32, or `deformable` over strides 8, 16 and 32.
+    coarse_past: whether frames before the newest are read at stride 32 alone, see the decoder.
     depth_projections: `separate` or `shared`, see StabilityQueries; only read with a depth encoder.
     text_bias: `mean` or `per_class`, see StabilityQueries; only read with text.
     pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
@@ -43,6 +44,7 @@ class Time2GeneralConfig:
     window: int
     write_back: str
     attention: str = "dense"
+    coarse_past: bool = False
     depth_projections: str = "separate"
     text_bias: str = "mean"
     pixel_classifier: bool = False
@@ -56,11 +58,11 @@ class FrameMaps(NamedTuple):
     appearance: Appearance | None  # for the pixels' memory, if there is one
 
 
-class FrameMemory(NamedTuple):
-    """What a frame leaves for the masks of other frames; independent of time and of them."""
+class StreamMemory(NamedTuple):
+    """What the frames so far have left for the next one."""
 
-    queries: torch.Tensor  # read by the Stability Queries: (B, blocks, M, 2d) or (B, 1, M, d)
-    maps: FrameMaps | None  # read by the pixels' memory, if there is one
+    frames: tuple[torch.Tensor, ...] = ()  # read by the queries: the last T - 1, newest last
+    pixels: PixelMemory | None = None  # of the pixels' memory, if there is one
 
 
 class Prediction(NamedTuple):
@@ -75,8 +77,8 @@ class Prediction(NamedTuple):
 class Time2General(nn.Module):
     """The trainable part on top of a frozen encoder's tokens.
 
-    A stream calls `encode_frames` once a frame and `step` on what the ring buffer holds; a clip is
-    the same two calls on all its frames (`forward`).
+    A stream calls `encode_frames` and `step` once a frame; a clip is `encode_frames` on all its
+    frames and `forward`, in which the queries of every frame have read the whole clip.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Time2General(nn.Module):
             c.clip_length,
             num_scales=2 if c.attention == "dense" else 3,
             attention=c.attention,
+            coarse_past=c.coarse_past,
         )
         self.fusion = PixelFusion(c.dim, num_layers, c.pixel_dim)
         classes = text.shape[0]
@@ -130,28 +133,31 @@ class Time2General(nn.Module):
         """T, the most frames a mask is decoded from."""
         return self.config.clip_length
 
+    def set_dropout(self, share: float) -> None:
+        """Of the context's channels in training."""
+        self.fusion.dropout.p = share
+
     def temporal_parts(self) -> list[nn.Module]:
         """The parts that frames meet in; all others see one frame."""
         parts = [self.decoder, self.query_norm, self.to_class, self.to_mask]
         return parts if self.pixel_memory is None else [*parts, self.pixel_memory]
 
     def encode_frames(
-        self, tokens: list[torch.Tensor], images: torch.Tensor
-    ) -> tuple[FrameMaps, FrameMemory]:
-        """Everything that depends on one frame alone.
+        self, tokens: list[torch.Tensor], grid: tuple[int, int]
+    ) -> tuple[FrameMaps, torch.Tensor]:
+        """Everything that depends on one frame alone: its maps, and what the queries read of it.
 
-        tokens: one (B, N, C) a layer, RGB then depth, standardised; images (B, 3, H, W),
-        N = H/16 * W/16.
+        tokens: one (B, N, C) a layer, RGB then depth, standardised; grid (h, w) with
+        N = h * w, the tokens at stride 16.
         """
         maps = self.stability_queries(tokens, self.text)
-        frame, grid = self._pixels(maps, images), token_grid(images)
+        frame = self._pixels(maps, grid)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
             scales.insert(0, _double(maps[-3], grid))  # stride 8
-        remembered = None if self.pixel_memory is None else frame
-        return frame, FrameMemory(self.decoder.to_memory(scales), remembered)
+        return frame, self.decoder.to_memory(scales)
 
-    def classify_frames(self, tokens: list[torch.Tensor], images: torch.Tensor) -> Prediction:
+    def classify_frames(self, tokens: list[torch.Tensor], grid: tuple[int, int]) -> Prediction:
         """The frame path alone: what the pixel classifier sees in each of B frames.
 
         Raises:
@@ -159,11 +165,11 @@ class Time2General(nn.Module):
         """
         if self.pixel_classifier is None:
             raise ValueError("a stage of the frame path alone needs time2general.pixel_classifier")
-        maps = self._pixels(self.stability_queries(tokens, self.text), images)
+        maps = self._pixels(self.stability_queries(tokens, self.text), grid)
         return Prediction(maps.logits.float().softmax(dim=1))
 
-    def _pixels(self, maps: list[torch.Tensor], images: torch.Tensor) -> FrameMaps:
-        pixels, context = self.fusion(maps, images)
+    def _pixels(self, maps: list[torch.Tensor], grid: tuple[int, int]) -> FrameMaps:
+        pixels, context = self.fusion(maps, grid)
         return FrameMaps(
             pixels,
             None if self.pixel_classifier is None else self.pixel_classifier(pixels),
@@ -171,7 +177,7 @@ class Time2General(nn.Module):
         )
 
     def read(
-        self, memory: list[FrameMemory], grid: tuple[int, int]
+        self, memory: list[torch.Tensor], grid: tuple[int, int]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Stability Queries over the memory (Eq. 4), newest frame last.
 
@@ -179,43 +185,59 @@ class Time2General(nn.Module):
         Returns class logits (B, stages, Q, K + 1) and mask embeddings (B, stages, Q, p) of every
         decoder stage; the last is the one predictions use.
         """
-        stacked = torch.stack([m.queries for m in memory], dim=1)
-        sizes = [grid, (-(-grid[0] // 2), -(-grid[1] // 2))]
-        if self.config.attention == "deformable":
-            sizes.insert(0, (2 * grid[0], 2 * grid[1]))
         queries = self.stability_queries.for_decoder(self.text)
-        states = self.query_norm(torch.stack(self.decoder(queries, stacked, sizes), dim=1))
+        states = self.decoder(queries, memory, self._sizes(grid))
+        states = self.query_norm(torch.stack(states, dim=1))
         return self.to_class(states), self.to_mask(states)
 
-    def step(self, maps: FrameMaps, memory: list[FrameMemory]) -> torch.Tensor:
-        """Class probabilities (B, K, H/4, W/4) of the newest frame, the last of the memory."""
-        queries = self.read(memory, _grid_of(maps))
-        frames = [maps] if self.pixel_memory is None else [m.maps for m in memory]
-        return self._decode(frames, queries)[-1].probs
+    def start(self) -> StreamMemory:
+        """Before the first frame."""
+        return StreamMemory()
 
-    def forward(self, frames: list[tuple[FrameMaps, FrameMemory]]) -> list[Prediction]:
+    def step(
+        self, maps: FrameMaps, memory: torch.Tensor, past: StreamMemory
+    ) -> tuple[torch.Tensor, StreamMemory]:
+        """Class probabilities (B, K, H/4, W/4) of the newest frame, and what the next one needs.
+
+        maps, memory: what `encode_frames` gave for it.
+        """
+        grid = _grid_of(maps)
+        queries = self.read([*past.frames, memory], grid)
+        kept = (*past.frames, self.decoder.as_past(memory, self._sizes(grid)))
+        kept = kept[max(0, len(kept) - self.clip_length + 1) :]
+        with without_autocast(memory.device):
+            probs, pixels = self._probs(maps, *queries), None
+            if self.pixel_memory is not None:
+                appearance = Appearance(*(x.float() for x in maps.appearance))
+                probs, pixels = self.pixel_memory(probs, appearance, past.pixels)
+        return probs, StreamMemory(kept, pixels)
+
+    def forward(self, frames: list[tuple[FrameMaps, torch.Tensor]]) -> list[Prediction]:
         """A whole clip, oldest first -> one Prediction a frame.
 
         All frames share the queries that have read the whole clip; the pixels' memory of a frame
         holds the frames before it.
         """
-        queries = self.read([memory for _, memory in frames], _grid_of(frames[0][0]))
-        return self._decode([maps for maps, _ in frames], queries)
-
-    def _decode(
-        self, frames: list[FrameMaps], queries: tuple[torch.Tensor, torch.Tensor]
-    ) -> list[Prediction]:
-        """Masks of neighbouring frames, oldest first (Eq. 5 and 6)."""
-        class_logits, mask_embeddings = queries
+        grid = _grid_of(frames[0][0])
+        *before, newest = (memory for _, memory in frames)
+        before = [self.decoder.as_past(memory, self._sizes(grid)) for memory in before]
+        class_logits, mask_embeddings = self.read([*before, newest], grid)
         with without_autocast(class_logits.device):
-            probs = [self._probs(maps, class_logits, mask_embeddings) for maps in frames]
+            probs = [self._probs(maps, class_logits, mask_embeddings) for maps, _ in frames]
             if self.pixel_memory is not None:
-                appearances = [Appearance(*(x.float() for x in f.appearance)) for f in frames]
-                probs = self.pixel_memory(probs, appearances)
+                seen = [Appearance(*(x.float() for x in maps.appearance)) for maps, _ in frames]
+                probs = self.pixel_memory.of_clip(probs, seen)
         return [
             Prediction(p, class_logits, mask_embeddings, maps.pixels)
-            for p, maps in zip(probs, frames, strict=True)
+            for p, (maps, _) in zip(probs, frames, strict=True)
         ]
+
+    def _sizes(self, grid: tuple[int, int]) -> list[tuple[int, int]]:
+        """Height and width of the scales that the queries read, fine to coarse."""
+        sizes = [grid, (-(-grid[0] // 2), -(-grid[1] // 2))]
+        if self.config.attention == "deformable":
+            sizes.insert(0, (2 * grid[0], 2 * grid[1]))
+        return sizes
 
     def _probs(
         self, maps: FrameMaps, class_logits: torch.Tensor, mask_embeddings: torch.Tensor
@@ -247,11 +269,6 @@ def semantic_probs(
 def without_autocast(device: torch.device) -> AbstractContextManager:
     """A region in full precision; on the meta device, which has no autocast, nothing."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
-
-
-def token_grid(images: torch.Tensor) -> tuple[int, int]:
-    """Height and width at stride 16 of images (B, 3, H, W)."""
-    return images.shape[-2] // 16, images.shape[-1] // 16
 
 
 def _grid_of(maps: FrameMaps) -> tuple[int, int]:

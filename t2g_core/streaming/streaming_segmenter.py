@@ -49,14 +49,13 @@ class EncodedFrame:
 class StreamingSegmenter:
     """Masks from frames, one at a time, each decoded from the last T frames.
 
-    A frame is encoded once; what later masks need of it is kept in the state. The mask equals the
-    one the clip model gives the newest of the same frames, also while the buffer fills.
+    A frame is encoded once; what later masks need of it is kept in the state.
     """
 
     def __init__(
         self, checkpoint: Checkpoint, encoder: Encoder, device: str = "cpu", precision: str = AUTO
     ):
-        """precision: of the frozen encoder, one of `device.PRECISIONS`."""
+        """precision: what products are computed in, one of `device.PRECISIONS`."""
         self.method: Method = checkpoint.model.with_encoder(encoder)
         self.device = device
         self.precision = find_precision(precision, device)
@@ -140,8 +139,7 @@ class StreamingSegmenter:
     @torch.inference_mode()
     def encode_images(self, images: torch.Tensor) -> Features:
         """Prepared images (B, 3, h, w) -> the method's features of them."""
-        kind = torch.device(self.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.precision == BF16):
+        with self.autocast():
             return self.method.encode(images)
 
     @torch.inference_mode()
@@ -149,7 +147,8 @@ class StreamingSegmenter:
         self, frame: EncodedFrame, state: StreamState
     ) -> tuple[SegmentationResult, StreamState]:
         """`step` for a frame that is encoded already."""
-        probs, after = self.method.step(frame.features, state.method)
+        with self.autocast():
+            probs, after = self.method.step(frame.features, state.method)
         fill = min(state.fill + 1, self.clip_length)
         return to_result(probs, frame.size), StreamState(after, fill)
 
@@ -165,8 +164,14 @@ class StreamingSegmenter:
         if not 0 < len(frames) <= self.clip_length:
             raise ValueError(f"expected 1 to {self.clip_length} frames, got {len(frames)}")
         encoded = [self.encode(frame) for frame in frames]
-        probs = self.method.clip([e.features for e in encoded])
+        with self.autocast():
+            probs = self.method.clip([e.features for e in encoded])
         return [to_result(p, e.size) for p, e in zip(probs, encoded, strict=True)]
+
+    def autocast(self) -> torch.autocast:
+        """As in training: products in bfloat16, what needs more in float32 (Eq. 6)."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == BF16)
 
 
 def to_result(probs: torch.Tensor, size: tuple[int, int]) -> SegmentationResult:

@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeding", choices=SEEDINGS, default="frame", help="default: %(default)s")
     parser.add_argument("--mode", choices=MODES, default="stream", help="default: %(default)s")
     parser.add_argument("--device", default="cpu", help="default: %(default)s")
+    parser.add_argument("--frame-path", type=Path, metavar="CHECKPOINT", help="as of `t2g train`")
     parser.add_argument("--workers", type=int, default=0, help="as of `t2g train`")
 
 
@@ -86,6 +87,7 @@ def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] |
         precision=find_precision(AUTO, args.device),
         without_depth=False,
         static_threshold=STATIC_THRESHOLD,
+        classes="own",
         weather=None,
         out=None,
     )
@@ -119,6 +121,7 @@ def training_arguments(out: Path, args: argparse.Namespace) -> argparse.Namespac
         root=str(args.root),
         out=str(out),
         cache=args.cache or str(args.out / "clips"),
+        frame_path=args.frame_path,
         device=args.device,
         save_every=200,
         validate_every=1_000_000,

@@ -27,7 +27,12 @@ from t2g_core.config import Config, load_config
 from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.encoders.class_text import text_width
 from t2g_core.labels import colour_of
-from t2g_core.streaming.streaming_segmenter import StreamingSegmenter, to_result
+from t2g_core.streaming.streaming_segmenter import (
+    EncodedFrame,
+    StreamingSegmenter,
+    StreamState,
+    to_result,
+)
 from t2g_core.studies.info import model_info, parse_size, without_weights
 from t2g_core.studies.train_step import peak_memory
 
@@ -84,6 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=int, default=10, help="each times every part once (default: %(default)s)"
     )
     parser.add_argument("--classes", type=int, default=11, help="default: %(default)s")
+    parser.add_argument(
+        "--sweep",
+        nargs="+",
+        metavar=("WHAT", "VALUE"),
+        help="time encoder and step alone, at several values of frames (T), queries, size or "
+        "cameras: --sweep frames 2 4 8 16",
+    )
+    parser.add_argument("--plot", type=Path, help="with --sweep: also draw it into this PNG")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--trace", type=Path, help="also profile one step into this file, for chrome://tracing"
@@ -98,6 +111,11 @@ def run(args: argparse.Namespace) -> int:
     config = replace(config, input_size=parse_size(args.size, config))
     config = with_frames(config, args.frames)
     device = find_device(args.device)
+    if args.sweep:
+        from t2g_core.studies.bench_sweep import run_sweep, show
+
+        show(args, run_sweep(args, config, device))
+        return 0
     segmenter = random_segmenter(config, args.classes, device, args.precision)
     bench = measure(args.config, config, segmenter, args.rounds)
     if args.trace:
@@ -184,15 +202,15 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
     state = segmenter.start()
     for _ in range(segmenter.clip_length):
         _, state = segmenter.step_encoded(encoded, state)
-    probs, _ = inferred(lambda: segmenter.method.step(encoded.features, state.method))
+    probs, _ = decode(segmenter, encoded, state)
     side = torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=segmenter.device)
     side = side.to(torch.bfloat16 if segmenter.precision == "bf16" else torch.float32)
     clip = [frame] * segmenter.clip_length
     return {
         PREPARE: lambda: segmenter.prepare(frame),
         ENCODER: lambda: segmenter.encode_images(images),
-        DECODE: lambda: inferred(lambda: segmenter.method.step(encoded.features, state.method)),
-        FINISH: lambda: inferred(lambda: to_result(probs, (width, height))),
+        DECODE: lambda: decode(segmenter, encoded, state),
+        FINISH: lambda: to_result(probs, (width, height)),
         STEP: lambda: segmenter.step(frame, state),
         CLIP: lambda: segmenter.segment_clip(clip),
         MATMUL: lambda: side @ side,
@@ -200,9 +218,12 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
 
 
 @torch.inference_mode()
-def inferred(call: Callable[[], object]) -> object:
-    """A call without gradients."""
-    return call()
+def decode(
+    segmenter: StreamingSegmenter, encoded: EncodedFrame, state: StreamState
+) -> tuple[torch.Tensor, object]:
+    """A step without what makes a mask of its probabilities."""
+    with segmenter.autocast():
+        return segmenter.method.step(encoded.features, state.method)
 
 
 def timed(call: Callable[[], object], device: str) -> float:

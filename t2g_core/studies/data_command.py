@@ -20,8 +20,8 @@ from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather
 from t2g_core.data.datasets import NAMES, Dataset, open_dataset, recognise
 from t2g_core.data.shrunk_copy import write_shrunk
 from t2g_core.labels import CAMVID_CLASSES
+from t2g_core.training.clip_loader import ClipLoader
 from t2g_core.training.clip_sampler import ClipSampler
-from t2g_core.training.clip_workers import ClipWorkers
 
 TABLES = {
     "cityscapes": (tables.CITYSCAPES_IDS, tables.CITYSCAPES_TO_15),
@@ -134,9 +134,9 @@ def measure_loading(args: argparse.Namespace, workers: int) -> str:
     if config is None:
         raise ValueError(f"{args.config} has no section train")
     videos = open_dataset(config.dataset, args.root).load_videos(config.split)
-    clips = ClipWorkers(ClipSampler(videos, config), workers)
+    clips = ClipLoader(ClipSampler(videos, config), workers)
     warm = max(1, workers)
-    clips.expect(range(warm + args.clips))
+    clips.begin(range(warm + args.clips))
     for number in range(warm):
         clips(number)
     started = time.perf_counter()

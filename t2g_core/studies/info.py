@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.config import Config, load_config
 from t2g_core.encoders.class_text import text_width
-from t2g_core.model.frozen_tokens import FrozenTokens, TrainablePart
+from t2g_core.model.frozen_tokens import FrozenTokens, TrainablePart, token_grid
 from t2g_core.studies.train_step import measure_train_step
 
 
@@ -110,8 +110,13 @@ def _head_parts(
     model: TrainablePart, tokens: list[torch.Tensor], images: torch.Tensor
 ) -> tuple[list[Part], int]:
     head = model.head
-    (maps, memory), once = count_flops(lambda: model.encode_frames(FrozenTokens(tokens, images)))
-    _, step = count_flops(lambda: head.step(maps, [memory] * head.clip_length))
+    (maps, memory), once = count_flops(
+        lambda: model.encode_frames(FrozenTokens(tokens, token_grid(images)))
+    )
+    state = head.start()
+    for _ in range(head.clip_length):  # until it is full
+        _, state = head.step(maps, memory, state)
+    _, step = count_flops(lambda: head.step(maps, memory, state))
     if memory is None:
         return [Part("frame head", count(head), 0, once[""] + step[""])], 0
     named = {
@@ -128,16 +133,8 @@ def _head_parts(
         Part("class and mask heads", rest, 0, step[""] - sum(p.flops for p in parts) + own)
     )
     parts.append(Part("what others read of a frame", 0, 0, once[""] - own))
-    return parts, memory_bytes(memory)
-
-
-def memory_bytes(memory: torch.Tensor | tuple | None) -> int:
-    """Bytes of all tensors of a frame's memory."""
-    if memory is None:
-        return 0
-    if isinstance(memory, torch.Tensor):
-        return memory.numel() * memory.element_size()
-    return sum(memory_bytes(part) for part in memory)
+    kept = state.frames[0] if state.frames else memory
+    return parts, kept.numel() * kept.element_size()
 
 
 def count_flops(function: Callable) -> tuple[object, dict[str, int]]:

@@ -92,7 +92,8 @@ def _step(
     classes: int,
     device: str,
 ) -> dict[str, float]:
-    losses = TrainingLoss(model, config, torch.ones(classes, device=device))([clip])
+    loss = TrainingLoss(model, config, torch.ones(classes, device=device))
+    losses = loss([clip], config.train.stages[-1])
     sum(losses.values()).backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip_gradient)
     if not torch.isfinite(norm):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from t2g_core.config import Config
 from t2g_core.data.video import Video
 from t2g_core.encoders.preprocess import PATCH
 from t2g_core.model.method import Method
+from t2g_core.training.clip_loader import ClipLoader
 from t2g_core.training.clip_sampler import ClipSampler, draw_window, labelled_positions
-from t2g_core.training.clip_workers import ClipWorkers
 from t2g_core.training.encoded_clips import DistortedClips, EncodedClip, PlainFrames, crop_tokens
 from t2g_core.training.source import SourcePrints
 
@@ -51,8 +51,8 @@ class TrainingBatches:
             )
         self.config = config
         self.sampler = ClipSampler(videos, c)
-        self.workers = ClipWorkers(self.sampler, workers)
-        self.distorted = DistortedClips(self.workers, method, config, root, device, prints)
+        self.clips = ClipLoader(self.sampler, workers)
+        self.distorted = DistortedClips(self.clips, method, config, root, device, prints)
         self.plain = PlainFrames(method, config, root, device, prints)
 
     def __call__(self, number: int) -> list[EncodedClip]:
@@ -63,18 +63,23 @@ class TrainingBatches:
             for clip, plain in clips.items()
         ]
 
-    def expect(self, numbers: Iterable[int]) -> None:
-        """Let the workers begin with clips of coming micro-batches that are not encoded yet."""
-        last = self.config.train.iterations * self.config.train.accumulate
+    def begin(self, numbers: Iterable[int]) -> None:
+        """Let the workers draw what these micro-batches need and is not encoded yet, in turn."""
+        self.clips.begin(self._clips_to_draw(numbers))
+
+    def _clips_to_draw(self, numbers: Iterable[int]) -> Iterator[int]:
+        begun: set[int] = set()
         for number in numbers:
-            if number < last:
-                _, _, clips = self._plan(number)
-                distorted = [clip for clip, plain in clips.items() if not plain]
-                self.workers.expect(self.distorted.missing(distorted))
+            _, _, clips = self._plan(number)
+            distorted = [clip for clip, plain in clips.items() if not plain]
+            for clip in self.distorted.missing(distorted):
+                if clip not in begun:
+                    begun.add(clip)
+                    yield clip
 
     def close(self) -> None:
         """End the workers."""
-        self.workers.close()
+        self.clips.close()
 
     def _plan(self, number: int) -> tuple[np.random.Generator, int, dict[int, bool]]:
         """Frames a clip, and for each clip by its number whether it is plain."""
@@ -103,7 +108,6 @@ class TrainingBatches:
         parts = [self._window(part, corner) for part in parts]
         return EncodedClip(
             torch.cat([part.tokens for part in parts], dim=1),
-            torch.cat([part.images for part in parts]),
             torch.cat([part.labels for part in parts]),
         )
 

@@ -38,10 +38,9 @@ SAMPLING = (
 
 
 class EncodedClip(NamedTuple):
-    """tokens (L, T, N, C), of the precision; images (T, H, W, 3) and labels (T, H, W) uint8."""
+    """tokens (L, T, N, C), of the precision; labels (T, H, W) uint8, H = 16h and N = h * w."""
 
     tokens: torch.Tensor
-    images: torch.Tensor
     labels: torch.Tensor
 
 
@@ -52,7 +51,7 @@ def encode(method: Method, clip: Clip, device: str, precision: str) -> EncodedCl
         features = method.encode(normalise(images.to(device)))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     tokens = torch.stack(features.tokens).to(dtype).cpu()
-    return EncodedClip(tokens, images, torch.from_numpy(clip.labels))
+    return EncodedClip(tokens, torch.from_numpy(clip.labels))
 
 
 def keep(path: Path, clip: EncodedClip) -> None:
@@ -98,9 +97,7 @@ class DistortedClips:
         """
         if not self.cached:
             clip = encode(self.method, self.sampler(index), self.device, self.precision)
-            return EncodedClip(
-                clip.tokens[:, first:last], clip.images[first:last], clip.labels[first:last]
-            )
+            return EncodedClip(clip.tokens[:, first:last], clip.labels[first:last])
         number = self.number(index)
         path = self._path(number)
         if not path.is_file():
@@ -108,7 +105,6 @@ class DistortedClips:
         with safe_open(path, "pt") as file:
             return EncodedClip(
                 file.get_slice("tokens")[:, first:last],
-                file.get_slice("images")[first:last],
                 file.get_slice("labels")[first:last],
             )
 
@@ -156,7 +152,8 @@ class PlainFrames:
                 image, label = image[:, ::-1], label[:, ::-1]
             clip = Clip(np.ascontiguousarray(image)[None], np.ascontiguousarray(label)[None])
             keep(path, encode(self.method, clip, self.device, self.precision))
-        return EncodedClip(**load_file(path))
+        kept = load_file(path)
+        return EncodedClip(kept["tokens"], kept["labels"])
 
 
 def crop_tokens(clip: EncodedClip, left: int, top: int, size: tuple[int, int]) -> EncodedClip:
@@ -169,4 +166,4 @@ def crop_tokens(clip: EncodedClip, left: int, top: int, size: tuple[int, int]) -
     grid = clip.tokens.unflatten(2, (height // 16, width // 16))
     window = grid[:, :, top : top + rows, left : left + columns].flatten(2, 3)
     y, x = slice(16 * top, 16 * top + size[1]), slice(16 * left, 16 * left + size[0])
-    return EncodedClip(window, clip.images[:, y, x], clip.labels[:, y, x])
+    return EncodedClip(window, clip.labels[:, y, x])

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from t2g_core.config import Config
-from t2g_core.encoders.preprocess import normalise
+from t2g_core.config import FRAME_PATH, Config, StageConfig
+from t2g_core.encoders.preprocess import PATCH
 from t2g_core.labels import IGNORE_INDEX
 from t2g_core.model.frozen_tokens import FrozenTokens, TrainablePart
 from t2g_core.model.time2general import Prediction
@@ -25,22 +25,22 @@ class TrainingLoss(nn.Module):
         self.config = config
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(
-        self, batch: list[EncodedClip], frame_path_only: bool = False
-    ) -> dict[str, torch.Tensor]:
+    def forward(self, batch: list[EncodedClip], stage: StageConfig) -> dict[str, torch.Tensor]:
         """One forward pass: the weighted losses by name; FloatingPointError for NaN or infinity."""
         c = self.config.train
         device = self.class_weights.device
         frames, target = collate(batch, device)
         length = target.shape[1]
         with torch.autocast(device.type, torch.bfloat16, enabled=c.precision == "bf16"):
-            predictions = self.model(frames, length, frame_path_only)
+            predictions = self.model(frames, length, stage.trains == FRAME_PATH)
         predictions = [Prediction(*(x if x is None else x.float() for x in p)) for p in predictions]
         check_finite(predictions)
         together = len(predictions)  # a head without a memory: frame by frame
         probs = torch.stack([p.probs for p in predictions], dim=1)
         probs = probs.reshape(len(batch), length, *probs.shape[2:])  # (B, T, K, H/4, W/4)
         losses = {"pixel": c.pixel_weight * pixel_loss(probs, target, self.class_weights)}
+        if c.jaccard_weight:
+            losses["jaccard"] = c.jaccard_weight * jaccard_loss(probs, target)
         if predictions[0].class_logits is not None:
             clips = target.reshape(-1, together, *target.shape[2:])
             losses["set"] = c.set_weight * set_loss(predictions, clips, c.points)
@@ -64,10 +64,28 @@ def collate(
 ) -> tuple[FrozenTokens, torch.Tensor]:
     """Stack B clips of one length T: their B*T frames, clip by clip, and target (B, T, H, W)."""
     tokens = torch.stack([clip.tokens for clip in batch], dim=1).float()
-    images = torch.stack([clip.images for clip in batch])
     target = torch.stack([clip.labels for clip in batch]).long()
     tokens = list(tokens.flatten(1, 2).to(device))  # (L, B, T, N, C) -> L times (B*T, N, C)
-    return FrozenTokens(tokens, normalise(images.flatten(0, 1).to(device))), target.to(device)
+    grid = target.shape[-2] // PATCH, target.shape[-1] // PATCH
+    return FrozenTokens(tokens, grid), target.to(device)
+
+
+def jaccard_loss(probs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """One minus the soft IoU, the mean over the classes that the batch holds, at stride 4.
+
+    probs (B, T, K, H/4, W/4), target (B, T, H, W). Every class counts alike, however few pixels it
+    has, as in the mIoU; cross-entropy alone gives poles and signs away. Intersection sum(p y) and
+    union sum(p + y - p y), over all pixels with a label.
+    """
+    probs, target = probs.flatten(0, 1), target.flatten(0, 1)[:, 2::4, 2::4]
+    known = (target != IGNORE_INDEX)[:, None]
+    truth = F.one_hot(torch.where(known[:, 0], target, 0), probs.shape[1]).movedim(-1, 1) * known
+    probs = probs * known
+    overlap, sums = (probs * truth).sum((0, 2, 3)), (probs + truth).sum((0, 2, 3))
+    there = truth.sum((0, 2, 3)) > 0
+    if not there.any():
+        return 0.0 * probs.sum()
+    return (1 - (overlap + 1) / (sums - overlap + 1))[there].mean()
 
 
 def pixel_loss(

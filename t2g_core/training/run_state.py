@@ -15,7 +15,7 @@ from t2g_core.config import Config, from_mapping
 from t2g_core.training.source import SourcePrints
 from t2g_core.whole_files import replacing
 
-LOSSES = ("pixel", "set", "mtc")
+LOSSES = ("pixel", "jaccard", "set", "mtc")
 BEST_RECORD = "best.json"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.checkpoint import load_checkpoint, save_checkpoint
-from t2g_core.config import Config, TrainConfig, load_config
+from t2g_core.config import FRAME_PATH, TEMPORAL, Config, TrainConfig, load_config
 from t2g_core.data.datasets import Dataset, open_dataset
 from t2g_core.data.video import Video
 from t2g_core.device import find_device
@@ -57,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache",
         help="folder for encoded clips, several GB, shared by configs "
         "that draw the same clips (default: OUT/clips)",
+    )
+    parser.add_argument(
+        "--frame-path",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="take what sees one frame alone from this checkpoint and begin with the first stage "
+        "that trains more: what a memory brings, on one and the same frame path",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument(
@@ -128,13 +136,20 @@ def _train(
     model.standardize.fit(source_tokens(batches, min(16, c.iterations * c.accumulate), device))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
     optimizer = torch.optim.AdamW(parameter_groups(model), lr=1.0, weight_decay=c.weight_decay)
-    schedule = LambdaLR(optimizer, [lambda i: learning_rate(c, i), lambda i: frame_path_rate(c, i)])
+    schedule = LambdaLR(
+        optimizer,
+        [lambda i: learning_rate(c, i), lambda i: c.pixel_memory_rate * learning_rate(c, i)],
+    )
     parts = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule}
     first = resume(out / "last.pt", config, parts, prints, device)
+    if not first and args.frame_path:
+        first = take_frame_path(args.frame_path, [model, average.module], c, device)
     class_weights = balanced_weights(pixels, c.class_balance).to(device)
     loss = processes.wrap(TrainingLoss(model, config, class_weights))
     log = TrainingLog(out, first) if processes.first else None
 
+    coming = (processes.micro_batches(i, c.accumulate) for i in range(first, c.iterations))
+    batches.begin(itertools.chain.from_iterable(coming))
     progress = tqdm(
         range(first, c.iterations),
         initial=first,
@@ -144,6 +159,8 @@ def _train(
     )
     stopped, stop.entered = False, True
     for i in progress:
+        if i == first or c.stage_of(i)[1] == 0:
+            enter_stage(model, average.module, batches, c, i, device)
         optimizer.zero_grad()
         sums = accumulate_gradients(loss, batches, config, i, processes, out)
         torch.nn.utils.clip_grad_norm_(model.parameters(), c.clip_gradient)
@@ -159,8 +176,7 @@ def _train(
             reports = (i + 1) % args.validate_every == 0 or done
             path = out / "model.safetensors"
             if reports:  # before the state: a run that is over by its state has its model
-                measured = (batches(number) for number in norm_batches(c))
-                fit_norms(average.module, measured, device, c.precision)
+                measure_norms(average.module, batches, c, device)
                 save_checkpoint(
                     path,
                     average.module,
@@ -185,6 +201,61 @@ def _train(
         print(f"stopped after iteration {i + 1}; the same command goes on", file=sys.stderr)
         return False
     return True
+
+
+def take_frame_path(
+    path: Path, models: list[TrainablePart], config: TrainConfig, device: str
+) -> int:
+    """Copy all but the temporal parts from a checkpoint; returns the iteration to go on with.
+
+    Raises:
+        ValueError: its frame path has other weights, or the config trains nothing else.
+    """
+    first = 0
+    for stage in config.stages:
+        if stage.trains != FRAME_PATH:
+            break
+        first += stage.iterations
+    else:
+        raise ValueError("--frame-path: every stage of the config trains the frame path alone")
+    found = load_checkpoint(path, device).model
+    given = found.frame_path_state()
+    for model in models:
+        own = model.frame_path_state()
+        other = sorted(
+            name
+            for name in own.keys() | given.keys()
+            if name not in own or name not in given or own[name].shape != given[name].shape
+        )
+        if other:
+            raise ValueError(f"--frame-path: {path} has another frame path, first {other[0]}")
+        model.load_state_dict(given, strict=False)
+    return first
+
+
+def enter_stage(
+    model: TrainablePart,
+    average: TrainablePart,
+    batches: TrainingBatches,
+    config: TrainConfig,
+    iteration: int,
+    device: str,
+) -> None:
+    """Set up what the stage of `iteration` trains; it may begin there or be taken up again."""
+    stage, done = config.stage_of(iteration)
+    if stage.trains == TEMPORAL and done == 0:
+        model.load_state_dict(average.state_dict())
+        measure_norms(model, batches, config, device)
+    model.freeze_frame_path(stage.trains == TEMPORAL)
+    model.head.set_dropout(stage.dropout)
+
+
+def measure_norms(
+    model: TrainablePart, batches: TrainingBatches, config: TrainConfig, device: str
+) -> None:
+    """Batch norms as they are to be at inference."""
+    measured = (batches(number) for number in norm_batches(config))
+    fit_norms(model, measured, device, config.precision)
 
 
 @dataclass
@@ -216,13 +287,12 @@ def accumulate_gradients(
     mine = processes.micro_batches(iteration, c.accumulate)
     sums = LossSums({}, 0)
     for number in mine:
-        batches.expect(range(number + processes.size, number + 1 + 4 * processes.size))
         torch.manual_seed(c.seed * 1_000_003 + number)  # depends on nothing before it
         batch = batches(number)
         wait = number != mine[-1] and processes.size > 1
         with loss.no_sync() if wait else nullcontext():
             try:
-                losses = loss(batch, stage.frame_path_only)
+                losses = loss(batch, stage)
                 total = sum(losses.values())
                 if not torch.isfinite(total):
                     raise FloatingPointError(f"the loss is {total.item()}")
@@ -267,28 +337,21 @@ def balanced_weights(pixels: np.ndarray, exponent: float) -> torch.Tensor:
 
 
 def parameter_groups(model: TrainablePart) -> list[dict]:
-    """The temporal parts, then the frame path, whose learning rate may be lower."""
-    temporal = [p for part in model.head.temporal_parts() for p in part.parameters()]
-    known = {id(p) for p in temporal}
-    frame_path = [p for p in model.parameters() if id(p) not in known]
-    return [{"params": temporal}, {"params": frame_path}]
+    """The pixels' memory after all others."""
+    memory = getattr(model.head, "pixel_memory", None)
+    own = [] if memory is None else list(memory.parameters())
+    known = {id(parameter) for parameter in own}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    return [{"params": others}, {"params": own}]
 
 
 def learning_rate(config: TrainConfig, iteration: int) -> float:
-    """Of the temporal parts: linear warm-up, polynomial decay (power 0.9) to zero, each stage."""
+    """Linear warm-up, polynomial decay (power 0.9) to zero, each stage."""
     if iteration >= config.iterations:
         return 0.0
     stage, iteration = config.stage_of(iteration)
     warm = min(1.0, (iteration + 1) / max(1, config.warmup))
     return stage.learning_rate * warm * (1 - iteration / stage.iterations) ** 0.9
-
-
-def frame_path_rate(config: TrainConfig, iteration: int) -> float:
-    """Of the parts that see one frame alone."""
-    if iteration >= config.iterations:
-        return 0.0
-    stage, _ = config.stage_of(iteration)
-    return stage.frame_path_rate * learning_rate(config, iteration)
 
 
 def validation_video(dataset: Dataset, frames: int) -> Video | None:

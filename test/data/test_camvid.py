@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,15 @@ def test_a_gap_cuts_the_recording(tmp_path):
     assert numbers == [[0, 30, 60], [330, 360], [2310]]
     assert [video.rate_hz for video in videos] == [1.0, 1.0, 1.0]
     assert len({video.name for video in videos}) == 3
+
+
+def test_frames_have_times_at_the_rate_of_their_video(tmp_path):
+    for number in (10, 12, 14, 16):
+        write_pair(tmp_path, "val", f"S_{number:05d}", index_label())
+    (video,) = load_camvid(tmp_path, "val")  # numbers count at 30 Hz
+    assert video.times_s == pytest.approx([0, 1 / 15, 2 / 15, 3 / 15])
+    assert video.every(2).times_s == pytest.approx([0, 2 / 15])
+    assert replace(video, frames=video.frames[:1], rate_hz=0.0).times_s == (0.0,)
 
 
 def test_of_equally_common_steps_the_smallest_is_the_rate(tmp_path):

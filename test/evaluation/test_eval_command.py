@@ -322,6 +322,10 @@ def test_a_camvid_checkpoint_on_cityscapes_snippets_in_fog(tmp_path, untrained, 
     assert scored == ["sky", "road"]
     assert row["static8"] == row["static16"] == 100.0  # the clean snippets stand still
     assert (row["vc16"]["windows"], row["vc16"]["vspw"], row["severity"]) == (2, None, 3)
+    shared = eval_json(
+        capsys, *words, "--corruption", "fog", "--mode", "clip", "--classes", "shared15"
+    )
+    assert shared["iou"] == row["iou"] and shared["miou"] == row["miou"]  # the names are the same
     assert main(["eval", *map(str, words), "--static-threshold", "20"]) == 0
     out = capsys.readouterr().out
     assert "Eq. 13 (sparse labels); static pixels (within 20 of 255): 100.0 % for n = 8" in out

@@ -24,6 +24,7 @@ from t2g_core.evaluation.evaluate import (
     evaluate,
     evaluate_together,
     load_frame,
+    match_classes,
 )
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX, PALETTE
 from t2g_core.metrics.iou import confusion_matrix, miou
@@ -245,7 +246,7 @@ def test_intervals_over_videos_by_hand(tmp_path):
         confmats.append(confmat)
     counts = [{n: [WindowCounts(10, 10, correct)] for n in (8, 16)} for correct in (10, 4)]
     videos = tuple(VideoScore(c, w, {}) for c, w in zip(confmats, counts, strict=True))
-    evaluation = Evaluation(videos, "dense", 2, 1.0, ())
+    evaluation = Evaluation(videos, "dense", 2, 1.0, (), ())
     assert vc_interval(evaluation, 8) == (0.4, 1.0)
     low, high = miou_interval(evaluation)
     assert (low, high) == (pytest.approx((100 / 150 + 0.5) / 2), 1.0)
@@ -275,3 +276,16 @@ def test_an_unknown_mode_is_named(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, counting_scene(1)), "val")
     with pytest.raises(ValueError, match="batch"):
         evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, mode="batch")
+
+
+def test_the_fifteen_shared_classes_fold_names_and_say_what_is_left_out():
+    data = ("road", "truck & bus", "wall", "shelf")
+    model = ("bus", "truck", "road", "terrain", "sky")
+    match = match_classes(data, model, shared=True)
+    assert match.names == ("truck & bus", "road", "sky", "other")
+    assert match.unscored == ("wall", "shelf")
+    scored = match.model_to_score[match.data_to_model[:4]]
+    assert scored.tolist() == [1, 0, IGNORE_INDEX, IGNORE_INDEX]
+    assert match.model_to_score[:5].tolist() == [0, 0, 1, 3, 2]
+    own = match_classes(data, model)
+    assert own.names == model and own.unscored == ("truck & bus", "wall", "shelf")

@@ -66,7 +66,7 @@ def test_equals_a_loop_over_heads_frames_scales_and_points():
     module = attention()
     queries, memory = torch.randn(2, 3, 8), torch.randn(2, 2, TOKENS, 8)
     by_age = torch.randn(2, 8)
-    read = module(queries, memory, by_age, SIZES)
+    read = module(queries, list(memory.unbind(1)), by_age, SIZES)
     for b in range(2):
         for q in range(3):
             expected = slow(module, queries[b, q], memory[b], by_age)
@@ -106,7 +106,7 @@ def test_untrained_points_lie_in_rings_and_count_alike():
 def test_gradients_reach_every_weight():
     module = attention()
     queries, memory = torch.randn(1, 3, 8), torch.randn(1, 2, TOKENS, 8, requires_grad=True)
-    module(queries, memory, torch.randn(2, 8), SIZES).square().sum().backward()
+    module(queries, list(memory.unbind(1)), torch.randn(2, 8), SIZES).square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in module.parameters())
     assert memory.grad.isfinite().all() and memory.grad.abs().sum() > 0
 
@@ -118,11 +118,11 @@ def test_decoder_keeps_each_token_once_and_age_matters():
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     clip = [[torch.randn(1, h * w, 8) for h, w in SIZES] for _ in range(3)]
-    memory = torch.stack([module.to_memory(scales) for scales in clip], dim=1)
-    assert memory.shape == (1, 3, 1, TOKENS, 8)
+    memory = [module.to_memory(scales) for scales in clip]
+    assert {kept.shape for kept in memory} == {(1, TOKENS, 8)}
     states = module(torch.randn(5, 8), memory, SIZES)
     assert [s.shape for s in states] == [(1, 5, 8)] * 3
-    flipped = module(states[0][0], memory.flip(1), SIZES)
+    flipped = module(states[0][0], memory[::-1], SIZES)
     assert not torch.allclose(flipped[-1], states[-1])
 
 

@@ -42,7 +42,7 @@ def test_projecting_once_equals_projecting_the_memory_of_equation_3():
         reference.in_proj_bias.copy_(torch.cat([attention.to_query.bias, torch.zeros(16)]))
         reference.out_proj.load_state_dict(attention.out.state_dict())
     expected, _ = reference(queries, key, value)
-    kept = torch.stack([module.to_memory(scales)[:, 0] for scales in clip], dim=1)
+    kept = [module.to_memory(scales)[:, 0] for scales in clip]
     by_age = module.temporal_embedding[:3].flip(0)
     torch.testing.assert_close(attention(queries, kept, by_age, SIZES), expected)
 
@@ -50,20 +50,34 @@ def test_projecting_once_equals_projecting_the_memory_of_equation_3():
 def test_every_frame_and_its_age_change_the_queries():
     module, clip = decoder(), frames(3)
     queries = torch.randn(5, 8)
-    memory = torch.stack([module.to_memory(scales) for scales in clip], dim=1)
+    memory = [module.to_memory(scales) for scales in clip]
     states = module(queries, memory, SIZES)
     assert len(states) == 3  # two blocks and the initial queries
     torch.testing.assert_close(states[0][0], queries)
     for t in range(3):
-        changed = memory.clone()
-        changed[:, t] += 1.0
+        changed = list(memory)
+        changed[t] = changed[t] + torch.randn(6 + 2, 4)  # of every token another
         assert not torch.allclose(module(queries, changed, SIZES)[-1], states[-1])
-    assert not torch.allclose(module(queries, memory.flip(1), SIZES)[-1], states[-1])
+    assert not torch.allclose(module(queries, memory[::-1], SIZES)[-1], states[-1])
+
+
+def test_of_the_past_only_the_coarsest_scale_is_kept_if_asked_for():
+    module = decoder()
+    memory = module.to_memory(frames(1)[0])  # (1, blocks, 2, heads, 6 + 2 tokens, 4)
+    assert module.as_past(memory, SIZES) is memory
+    module.coarse_past = True
+    past = module.as_past(memory, SIZES)
+    assert torch.equal(past, memory[..., 6:, :]) and past.numel() == memory.numel() // 4
+    queries = torch.randn(5, 8)
+    newest = module.to_memory(frames(2)[1])
+    found = module(queries, [past, newest], SIZES)[-1]
+    assert found.shape == (1, 5, 8)
+    assert not torch.allclose(found, module(queries, [memory, newest], SIZES)[-1])
 
 
 def test_a_single_frame_needs_only_the_newest_embedding():
     module = decoder()
-    memory = module.to_memory(frames(1)[0])[:, None]
+    memory = [module.to_memory(frames(1)[0])]
     before = module(torch.ones(2, 8), memory, SIZES)[-1]
     with torch.no_grad():
         module.temporal_embedding[1:] += 5.0
@@ -77,7 +91,7 @@ def test_attention_weights_by_hand():
         for layer in (attention.to_query, attention.out):
             layer.weight.fill_(1.0)
             layer.bias.zero_()
-    memory = torch.tensor([[[[1.0, 8.0]], [[0.0, 4.0]]]])  # (1, T=2, N=1, key | value)
+    memory = [torch.tensor(kv).view(1, 2, 1, 1, 1) for kv in ([1.0, 8.0], [0.0, 4.0])]
     query = torch.full((1, 1, 1), torch.log(torch.tensor(3.0)).item())
     read = attention(query, memory, by_age=torch.zeros(2, 1), sizes=[(1, 1)])
     torch.testing.assert_close(read, torch.tensor([[[7.0]]]))

@@ -26,7 +26,7 @@ def test_untrained_it_is_a_running_mean_with_half_on_the_past():
     common."""
     module = MotionAwareMean(8, window=5)
     first, second, third = probs = random_probs(3)
-    means = module(probs, appearances(module, 3))
+    means = module.of_clip(probs, appearances(module, 3))
     torch.testing.assert_close(means[0], first)
     torch.testing.assert_close(means[1], (2 * second + first) / 3)
     torch.testing.assert_close(means[2], (4 * third + 2 * second + first) / 7)
@@ -39,7 +39,7 @@ def test_every_parameter_can_be_learned():
     for parameter in (module.sharpness, module.evidence[-1].weight, module.retention[-1].weight):
         torch.nn.init.constant_(parameter, 0.1)
     probs = [p.requires_grad_() for p in random_probs(3)]
-    module(probs, appearances(module, 3))[-1][:, 0].sum().backward()
+    module.of_clip(probs, appearances(module, 3))[-1][:, 0].sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
     assert all(p.grad.abs().sum() > 0 for p in probs)
 
@@ -79,10 +79,23 @@ def test_a_frame_without_evidence_changes_nothing():
         for look, blind in zip(found, (0.0, 1e6, 0.0), strict=True):
             look.own.zero_()
             look.own[:, 0] = blind
-        mean = module(probs, found)[-1]
+        mean = module.of_clip(probs, found)[-1]
     least = torch.tensor(-3.0).exp()  # a frame's evidence is never quite nothing
     expected = (probs[0] + least * probs[1] + probs[2]) / (2 + least)
     torch.testing.assert_close(mean, expected, atol=1e-4, rtol=0)
+
+
+def test_a_stream_that_carries_its_state_on_gives_the_means_of_the_clip():
+    torch.manual_seed(4)
+    module = MotionAwareMean(8, window=3)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    probs, found = random_probs(4), appearances(module, 4)
+    past = None
+    for q, now, expected in zip(probs, found, module.of_clip(probs, found), strict=True):
+        mean, past = module(q, now, past)
+        torch.testing.assert_close(mean, expected, atol=0, rtol=0)
+    assert not torch.allclose(mean, module(probs[-1], found[-1], None)[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("window", [0, 2])

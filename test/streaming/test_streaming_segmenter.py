@@ -1,4 +1,4 @@
-"""Streaming equals the clip model, and the door between pixels and tensors."""
+"""Streaming against the clip model, and the door between pixels and tensors."""
 
 from __future__ import annotations
 
@@ -36,18 +36,37 @@ def stream_probs(segmenter, frames) -> list[torch.Tensor]:
     return probs
 
 
-@pytest.mark.parametrize(
-    "head", ["time2general", "deformable", "depth", "no_pixel_memory", "no_memory"]
-)
+@pytest.mark.parametrize("head", ["no_pixel_memory", "coarse_past", "no_memory"])
 def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills(head, device):
+    """Where frames meet in the queries alone."""
     segmenter, frames = small_segmenter(head, device), video(6)
     for t, probs in enumerate(stream_probs(segmenter, frames)):
         clip = clip_probs(segmenter, frames[max(0, t + 1 - segmenter.clip_length) : t + 1])
         torch.testing.assert_close(probs, clip, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize("head", ["time2general", "deformable", "depth"])
+def test_the_pixels_memory_of_a_stream_is_that_of_masks_decoded_in_their_turn(head, device):
+    """Each frame by the queries of its own last T frames, then the mean over all of them."""
+    segmenter, frames = small_segmenter(head, device), video(6)
+    head = segmenter.method.trained.head
+    found = stream_probs(segmenter, frames)
+    memory, head.pixel_memory = head.pixel_memory, None
+    alone = stream_probs(segmenter, frames)
+    head.pixel_memory = memory
+    with torch.inference_mode():
+        maps = [
+            segmenter.method.trained.encode_frames(segmenter.encode(frame).features)[0]
+            for frame in frames
+        ]
+        expected = memory.of_clip(alone, [m.appearance for m in maps])
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=TOLERANCE, rtol=0)
+    assert (found[-1] - alone[-1]).abs().max() > 1e-3
+
+
 def test_step_and_segment_clip_agree_on_masks():
-    segmenter, frames = small_segmenter(), video(3)
+    segmenter, frames = small_segmenter("no_pixel_memory"), video(3)
     state = segmenter.start()
     for t, frame in enumerate(frames):
         result, state = segmenter.step(frame, state)
@@ -76,7 +95,7 @@ def test_a_gpu_gives_the_masks_of_the_cpu(device):
     assert (results[0].mask == results[1].mask).mean() > 0.995
 
 
-def test_precision_is_that_of_the_frozen_encoder_alone():
+def test_precision_is_that_of_products():
     frame = video(1)[0]
     exact, rounded = (
         small_segmenter(precision=precision).encode(frame).features.tokens[-1]
@@ -84,6 +103,18 @@ def test_precision_is_that_of_the_frozen_encoder_alone():
     )
     error = (exact - rounded).abs().max() / exact.abs().max()
     assert 1e-5 < error < 0.05  # bfloat16 has steps of 0.4 %
+
+
+def test_probabilities_and_what_the_stream_keeps_of_them_are_float32_in_bf16_too():
+    results = {}
+    for precision in ("fp32", "bf16"):
+        segmenter = small_segmenter(precision=precision)
+        state = segmenter.start()
+        for frame in video(3):
+            result, state = segmenter.step(frame, state)
+        assert state.method.pixels.total.dtype == torch.float32
+        results[precision] = result.confidence.astype(int)
+    assert np.abs(results["fp32"] - results["bf16"]).mean() < 3  # of 255
 
 
 def test_state_is_a_value():

@@ -64,6 +64,6 @@ def test_frames_encoded_together_are_those_encoded_alone(head):
     for image, encoded in zip(frames, segmenter.encode_together(frames), strict=True):
         alone = segmenter.encode(image)
         assert encoded.size == alone.size
-        assert encoded.features.images.shape == alone.features.images.shape
+        assert encoded.features.grid == alone.features.grid
         for one, other in zip(encoded.features.tokens, alone.features.tokens, strict=True):
             assert one.shape == other.shape and (one - other).abs().max() < 1e-4

@@ -79,3 +79,26 @@ def test_wrong_numbers_are_named(config_file, capsys):
     err = capsys.readouterr().err
     for sentence in ("--rounds: expected at least 1", "--frames: expected at least 1", "no memory"):
         assert sentence in err
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [["frames", "1", "3"], ["queries", "11", "20"], ["size", "64x48"], ["cameras", "1", "2"]],
+)
+def test_a_sweep_times_every_value_in_one_run(sweep, config_file, tmp_path, capsys):
+    picture = tmp_path / "sweep.png"
+    words = ["bench", str(config_file()), "--rounds", "2", "--precision", "fp32", "--json"]
+    assert main([*words, "--plot", str(picture), "--sweep", *sweep]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [found["sweep"], *(point["value"] for point in found["points"])] == sweep
+    assert found["points"][0]["step_over_first"] == 1.0
+    assert all(point["step_over_encoder"] > 0.5 for point in found["points"])
+    assert picture.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("sweep", "sentence"), [(["heads", "4"], "expected frames"), (["frames", "x"], "above 0")]
+)
+def test_a_sweep_that_cannot_be_is_said(sweep, sentence, config_file, capsys):
+    assert main(["bench", str(config_file()), "--sweep", *sweep]) == 2
+    assert sentence in capsys.readouterr().err

