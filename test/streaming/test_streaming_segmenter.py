@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -228,3 +230,23 @@ def test_scores_of_equation_6_by_hand():
     probs = semantic_probs(thirds, embeddings, torch.ones(1, 1, 1, 1)).flatten()
     scores = torch.tensor([0.5 * 0.75, 0.25 * 0.75 + 0.5])
     torch.testing.assert_close(probs, scores / scores.sum(), atol=1e-5, rtol=0)
+
+
+def held_bytes(state) -> int:
+    """Of all tensors in a state."""
+    if isinstance(state, torch.Tensor):
+        return state.untyped_storage().nbytes()
+    return sum(held_bytes(part) for part in state) if isinstance(state, tuple) else 0
+
+
+@pytest.mark.parametrize("head", ["time2general", "coarse_past", "deformable"])
+def test_a_long_stream_holds_no_more_than_a_short_one(head):
+    segmenter, (frame,) = small_segmenter(head), video(1)
+    encoded, state = segmenter.encode(frame), segmenter.start()
+    sizes, resident = [], []
+    for _ in range(600):
+        _, state = segmenter.step_encoded(encoded, state)
+        sizes.append(held_bytes(state.method))
+        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+    assert sizes[0] < sizes[2] == sizes[-1]
+    assert resident[-1] - resident[200] < 20e6

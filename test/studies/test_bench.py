@@ -58,7 +58,7 @@ def test_the_command_as_json(config_file, capsys):
     )
     parts = found["parts_of_step"]
     assert {"RGB encoder", "stability queries", "decoder", "fusion", "rest"} <= set(parts)
-    assert sum(parts.values()) == pytest.approx(1, abs=0.2)  # medians of shares
+    assert sum(parts.values()) == pytest.approx(1, abs=0.4)  # medians of shares
     assert found["gflops_of_step"] > 0 and found["rate_share"] > 0 and found["peak_bytes"] > 1e8
 
 
