@@ -152,6 +152,8 @@ class Segmenter(LifecycleNode):
         try:
             step()
         except Exception as error:
+            if not self.context.ok():  # told to end meanwhile, when much fails rightly
+                return FAILURE
             self._state = state_after_failure
             self._state_detail = f"cannot {what}: {type(error).__name__}: {error}"
             self.get_logger().error(self._state_detail)

@@ -143,7 +143,7 @@ def test_the_launched_node_loads_its_model_on_the_topic_asked_for(source, tmp_pa
     write_vit_s_checkpoint(checkpoint)
 
     def until_ready(event):
-        return [EmitEvent(event=Shutdown())] if "ready after" in event.text.decode() else []
+        return [EmitEvent(event=Shutdown())] if "images are awaited" in event.text.decode() else []
 
     arguments = {"image_topic": "/front", "namespace": "car", "checkpoint": str(checkpoint)}
     arguments["log_level"] = "debug"
@@ -152,3 +152,24 @@ def test_the_launched_node_loads_its_model_on_the_topic_asked_for(source, tmp_pa
     assert "[car.segmenter]: images are awaited on /front" in words
     assert "[DEBUG]" in words  # the level reaches a node in a namespace
     assert f"loading {checkpoint}" in words
+
+
+@pytest.mark.parametrize("name", ["four_cameras", "bag"])
+def test_the_examples_read_as_launch_files_and_describe_their_arguments(name):
+    share = Path(get_package_share_directory("t2g_ros"))
+    source = PythonLaunchDescriptionSource(str(share / "launch" / f"{name}.launch.py"))
+    description = source.get_launch_description(LaunchContext())
+    declared = [item for item in description.entities if isinstance(item, DeclareLaunchArgument)]
+    assert declared and all(argument.description for argument in declared)
+    assert any(isinstance(item, IncludeLaunchDescription) for item in description.entities)
+
+
+def test_four_cameras_are_launched_with_their_topics(source):
+    (node,) = actions(source, cameras="front, left", image_topic="/{camera}/image_raw")
+    context = LaunchContext()
+    pairs = [
+        tuple("".join(part.perform(context) for part in side) for side in pair)
+        for pair in node.expanded_remapping_rules or node._Node__remappings
+    ]
+    assert ("front/image", "/front/image_raw") in pairs
+    assert ("left/camera_info", "/left/camera_info") in pairs
