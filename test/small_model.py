@@ -26,7 +26,7 @@ HEAD = Time2GeneralConfig(
     ffn_dim=32,
     heads=4,
     clip_length=3,
-    window=3,
+    pixel_memory=True,
     write_back="over_queries",
     text_bias="per_class",
     pixel_classifier=True,
@@ -45,10 +45,10 @@ TRAIN = TrainConfig(
 
 VARIANTS = {  # of Time2General
     "deformable": {"attention": "deformable"},
-    "no_pixel_memory": {"window": 0},
-    "coarse_past": {"window": 0, "coarse_past": True},
+    "no_pixel_memory": {"pixel_memory": False},
+    "coarse_past": {"pixel_memory": False, "coarse_past": True},
     "queries_alone": {"pixel_classifier": False, "text_bias": "mean"},
-    "no_memory": {"window": 0, "clip_length": 1},
+    "no_memory": {"pixel_memory": False, "clip_length": 1},
 }
 
 

@@ -34,7 +34,7 @@ def test_round_trip_gives_the_same_masks(tmp_path, head):
     frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     results = []
     for checkpoint in (saved, loaded):
-        segmenter = StreamingSegmenter(checkpoint, encoder)
+        segmenter = StreamingSegmenter(checkpoint, encoder, precision="fp32")
         results.append(segmenter.step(frame, segmenter.start())[0])
     assert (results[0].mask == results[1].mask).mean() > 0.99  # float16 rounding
     difference = results[0].confidence.astype(int) - results[1].confidence

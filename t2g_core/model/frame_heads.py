@@ -23,6 +23,7 @@ class FrameHead(nn.Module):
     """A per-frame segmenter with the interface of Time2General and a memory of nothing."""
 
     clip_length = 1
+    needs_structure = False
 
     def __init__(self, config: FrameHeadConfig, token_width: int, num_layers: int, classes: int):
         super().__init__()
@@ -52,12 +53,13 @@ class FrameHead(nn.Module):
             raise ValueError(f"kind: expected linear or conv, got {config.kind!r}")
 
     def encode_frames(
-        self, tokens: list[torch.Tensor], grid: tuple[int, int]
+        self, tokens: list[torch.Tensor], grid: tuple[int, int], structure: None = None
     ) -> tuple[torch.Tensor, None]:
         """tokens: one (B, N, C) a layer; grid (h, w) -> logits (B, K, H, W), nothing.
 
         H and W are h and w, twice as many for `conv`.
         """
+        del structure
         maps = torch.cat(tokens, dim=-1).transpose(1, 2).unflatten(2, grid)
         return self.head(maps), None
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from t2g_core.model.frame_heads import FrameHead
+from t2g_core.model.image_motion import structure
 from t2g_core.model.time2general import FrameMaps, Prediction, StreamMemory, Time2General
 from t2g_core.model.token_standardizer import TokenStandardizer
 
@@ -25,6 +26,7 @@ class FrozenTokens(NamedTuple):
 
     tokens: list[torch.Tensor]  # one (B, N, C) a layer, RGB then depth
     grid: tuple[int, int]  # (h, w), N = h * w
+    structure: torch.Tensor | None = None  # (B, 8h, 8w), `image_motion.structure`
 
 
 class TrainablePart(nn.Module):
@@ -37,7 +39,8 @@ class TrainablePart(nn.Module):
 
     def encode_frames(self, frames: FrozenTokens) -> tuple:
         """The frames' own maps and what each leaves to the masks of others."""
-        return self.head.encode_frames(self.standardize(frames.tokens), frames.grid)
+        tokens = self.standardize(frames.tokens)
+        return self.head.encode_frames(tokens, frames.grid, frames.structure)
 
     def frame_path_state(self) -> dict[str, torch.Tensor]:
         """Weights and statistics of all that sees one frame alone, by name."""
@@ -87,13 +90,22 @@ class FrozenTokenMethod:
         self.clip_length = trained.head.clip_length
 
     def encode(self, images: torch.Tensor) -> FrozenTokens:
-        """images (B, 3, H, W), normalised -> tokens of every block that is read."""
-        return FrozenTokens(self.encoder(images), token_grid(images))
+        """images (B, 3, H, W), normalised -> tokens of every block that is read, and what tells
+        motion where the head asks for it."""
+        seen = structure(images) if self.trained.head.needs_structure else None
+        return FrozenTokens(self.encoder(images), token_grid(images), seen)
 
     def split(self, features: FrozenTokens) -> list[FrozenTokens]:
         """Frames of one size that were encoded together, each alone."""
-        each = zip(*(tokens.split(1) for tokens in features.tokens), strict=True)
-        return [FrozenTokens(list(tokens), features.grid) for tokens in each]
+        seen = features.structure
+        return [
+            FrozenTokens(
+                [tokens[i : i + 1] for tokens in features.tokens],
+                features.grid,
+                None if seen is None else seen[i : i + 1],
+            )
+            for i in range(len(features.tokens[0]))
+        ]
 
     def start(self) -> StreamMemory:
         """Nothing kept yet."""

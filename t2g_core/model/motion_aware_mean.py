@@ -9,16 +9,24 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from t2g_core.model.image_motion import Motion, motion
+
 OWN_CHANNELS = 8  # of what a frame tells the gates beside its probabilities
 LONGEST_EVIDENCE = 3.0  # largest logarithm of a frame's evidence, either way
 
 
 class Appearance(NamedTuple):
-    """What finds a frame's content again, at stride 8: keys (B, c, h, w) of unit length, and own
-    (B, 8, h, w) for the gates."""
+    """What a frame looks like, at stride 8: keys (B, c, h, w) of unit length, which tell whether
+    two places show the same, own (B, 8, h, w) for the gates; and its image's `structure`
+    (B, 4h, 4w), from which its motion is found. Without one nothing moves."""
 
     keys: torch.Tensor
     own: torch.Tensor
+    structure: torch.Tensor | None = None
+
+    def float(self) -> Appearance:
+        """What is compared in full precision."""
+        return Appearance(self.keys.float(), self.own.float(), self.structure)
 
 
 class PixelMemory(NamedTuple):
@@ -41,29 +49,31 @@ class MotionAwareMean(nn.Module):
     A stream carries numerator and denominator on, so that a step costs the same however many
     frames have gone by.
 
-    Untrained it is a running mean with weight 0.5 on the past and no motion: the last layers of
-    both gates and the sharpness of the matching start at zero.
+    Untrained it is a running mean along the motion, with weight 0.73 on the past: the last layers
+    of both gates start at zero but for one bias.
+
+    The motion is optical flow of the images (`image_motion`): tokens are too coarse for it. Moved
+    to within a pixel, a past of weight 0.73 costs no accuracy; unmoved it costs two points of mIoU.
 
     Departure from the paper, whose frames meet in the queries only: a query cannot give back what
     is hidden at one place of one frame.
     """
 
-    def __init__(self, dim: int, window: int, key_dim: int = 32):
-        """dim: d of the context at stride 8; window: cells of stride 8 in which a place is looked
-        for in the frame before, odd."""
+    def __init__(self, dim: int, key_dim: int = 32):
+        """dim: d of the context at stride 8."""
         super().__init__()
-        if window < 1 or window % 2 == 0:
-            raise ValueError(f"window: expected an odd number of cells, got {window}")
-        self.window = window
         self.to_key = nn.Conv2d(dim, key_dim, 1)
         self.to_own = nn.Conv2d(dim, OWN_CHANNELS, 1)
-        self.sharpness = nn.Parameter(torch.zeros(()))
         self.evidence = gate(OWN_CHANNELS + 1)
-        self.retention = gate(2 * OWN_CHANNELS + 5)
+        self.retention = gate(2 * OWN_CHANNELS + 6, bias=1.0)
 
-    def appearance(self, context: torch.Tensor) -> Appearance:
-        """context (B, d, h, w) -> what the frame leaves for matching."""
-        return Appearance(F.normalize(self.to_key(context), dim=1), self.to_own(context))
+    def appearance(
+        self, context: torch.Tensor, structure: torch.Tensor | None = None
+    ) -> Appearance:
+        """context (B, d, h, w) and the images' structure -> what the frames leave for others."""
+        keys = self.to_key(context)
+        keys = keys - keys.mean((2, 3), keepdim=True)  # what all places share tells none apart
+        return Appearance(F.normalize(keys, dim=1), self.to_own(context), structure)
 
     def of_clip(
         self, probs: list[torch.Tensor], appearances: list[Appearance]
@@ -87,7 +97,7 @@ class MotionAwareMean(nn.Module):
         evidence = (LONGEST_EVIDENCE * log_evidence.tanh()).exp()
         total, weight = evidence * q, evidence
         if past is not None:
-            flow = self.flow(now.keys, past.appearance.keys)
+            flow, residual = motion_of(now, past.appearance)
             moved = warp(torch.cat([past.total, past.weight], dim=1), flow)
             old_total, old_weight = moved[:, :-1], moved[:, -1:]
             seen = warp(torch.cat([past.appearance.keys, past.appearance.own], dim=1), flow)
@@ -95,37 +105,29 @@ class MotionAwareMean(nn.Module):
             mean = old_total / old_weight
             inputs = [
                 own, double(seen[:, -OWN_CHANNELS:]), entropy, normalised_entropy(mean),
-                (q * mean).sum(1, keepdim=True), double(match), old_weight.log(),
+                (q * mean).sum(1, keepdim=True), double(match), double(residual), old_weight.log(),
             ]  # fmt: skip
             retention = self.retention(torch.cat(inputs, dim=1)).sigmoid()
             total = total + retention * old_total
             weight = weight + retention * old_weight
         return total / weight, PixelMemory(total, weight, now)
 
-    def flow(self, now: torch.Tensor, past: torch.Tensor) -> torch.Tensor:
-        """Where each cell's content was in the frame before: (x, y) offsets in cells, (B, 2, h, w).
 
-        The mean offset under a softmax of the keys' similarity over the window. now, past
-        (B, c, h, w).
-        """
-        reach, (height, width) = self.window // 2, now.shape[-2:]
-        padded = F.pad(past, [reach] * 4, mode="replicate")
-        steps = torch.arange(-reach, reach + 1, device=now.device, dtype=now.dtype)
-        similar = [
-            (now * padded[:, :, y : y + height, x : x + width]).sum(1)
-            for y in range(self.window)
-            for x in range(self.window)
-        ]
-        found = (100 * self.sharpness * torch.stack(similar, dim=1)).softmax(dim=1)
-        offsets = torch.stack([steps.repeat(self.window), steps.repeat_interleave(self.window)])
-        return torch.einsum("bohw,co->bchw", found, offsets)
+def motion_of(now: Appearance, past: Appearance) -> Motion:
+    """The motion between two frames, where their keys are; none without their structure."""
+    if now.structure is None or past.structure is None:
+        batch, _, height, width = now.keys.shape
+        return Motion(
+            now.keys.new_zeros(batch, 2, height, width), now.keys.new_zeros(batch, 1, height, width)
+        )
+    return Motion(*(x.to(now.keys) for x in motion(now.structure, past.structure)))
 
 
-def gate(inputs: int) -> nn.Sequential:
-    """(B, inputs, H, W) -> (B, 1, H, W), zero at first."""
+def gate(inputs: int, bias: float = 0.0) -> nn.Sequential:
+    """(B, inputs, H, W) -> (B, 1, H, W), `bias` at first."""
     layers = nn.Sequential(nn.Conv2d(inputs, 16, 1), nn.GELU(), nn.Conv2d(16, 1, 1))
     nn.init.zeros_(layers[-1].weight)
-    nn.init.zeros_(layers[-1].bias)
+    nn.init.constant_(layers[-1].bias, bias)
     return layers
 
 

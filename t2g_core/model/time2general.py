@@ -22,9 +22,8 @@ class Time2GeneralConfig:
     num_queries, dim: Q and d of the paper; pixel_dim: width p of the pixel embeddings at stride 4.
     num_blocks, ffn_dim, heads: the decoder's N_dec blocks.
     clip_length: T, the frames a mask is decoded from; 1: a frame decoder without a memory.
-    window: side, in cells of stride 8, of the neighbourhood in which the pixels' memory looks for
-        a place in the frame before (MotionAwareMean); odd, or 0: no such memory, frames meet in
-        the queries alone, as in the paper.
+    pixel_memory: whether probabilities are averaged along the motion (MotionAwareMean); False:
+        frames meet in the queries alone, as in the paper.
     write_back: `over_queries`, `literal` or `none`, see StabilityQueries.
     attention: `dense` over strides 16 and 32, or `deformable` over strides 8, 16 and 32.
     coarse_past: whether frames before the newest are read at stride 32 alone, see the decoder.
@@ -41,7 +40,7 @@ class Time2GeneralConfig:
     ffn_dim: int
     heads: int
     clip_length: int
-    window: int
+    pixel_memory: bool
     write_back: str
     attention: str = "dense"
     coarse_past: bool = False
@@ -120,8 +119,8 @@ class Time2General(nn.Module):
         self.fusion = PixelFusion(c.dim, num_layers, c.pixel_dim)
         classes = text.shape[0]
         self.pixel_classifier = nn.Conv2d(c.pixel_dim, classes, 1) if c.pixel_classifier else None
-        remembers = c.window and c.clip_length > 1
-        self.pixel_memory = MotionAwareMean(c.dim, c.window) if remembers else None
+        remembers = c.pixel_memory and c.clip_length > 1
+        self.pixel_memory = MotionAwareMean(c.dim) if remembers else None
         self.query_norm = nn.LayerNorm(c.dim)
         self.to_class = nn.Linear(c.dim, classes + 1)
         self.to_mask = nn.Sequential(
@@ -142,16 +141,25 @@ class Time2General(nn.Module):
         parts = [self.decoder, self.query_norm, self.to_class, self.to_mask]
         return parts if self.pixel_memory is None else [*parts, self.pixel_memory]
 
+    @property
+    def needs_structure(self) -> bool:
+        """Whether frames come with their images' structure."""
+        return self.pixel_memory is not None
+
     def encode_frames(
-        self, tokens: list[torch.Tensor], grid: tuple[int, int]
+        self,
+        tokens: list[torch.Tensor],
+        grid: tuple[int, int],
+        structure: torch.Tensor | None = None,
     ) -> tuple[FrameMaps, torch.Tensor]:
         """Everything that depends on one frame alone: its maps, and what the queries read of it.
 
         tokens: one (B, N, C) a layer, RGB then depth, standardised; grid (h, w) with
-        N = h * w, the tokens at stride 16.
+        N = h * w, the tokens at stride 16; structure (B, 8h, 8w): `image_motion.structure`, for
+        the pixels' memory.
         """
         maps = self.stability_queries(tokens, self.text)
-        frame = self._pixels(maps, grid)
+        frame = self._pixels(maps, grid, structure)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
             scales.insert(0, _double(maps[-3], grid))  # stride 8
@@ -168,12 +176,17 @@ class Time2General(nn.Module):
         maps = self._pixels(self.stability_queries(tokens, self.text), grid)
         return Prediction(maps.logits.float().softmax(dim=1))
 
-    def _pixels(self, maps: list[torch.Tensor], grid: tuple[int, int]) -> FrameMaps:
+    def _pixels(
+        self,
+        maps: list[torch.Tensor],
+        grid: tuple[int, int],
+        structure: torch.Tensor | None = None,
+    ) -> FrameMaps:
         pixels, context = self.fusion(maps, grid)
         return FrameMaps(
             pixels,
             None if self.pixel_classifier is None else self.pixel_classifier(pixels),
-            None if self.pixel_memory is None else self.pixel_memory.appearance(context),
+            None if self.pixel_memory is None else self.pixel_memory.appearance(context, structure),
         )
 
     def read(
@@ -208,8 +221,7 @@ class Time2General(nn.Module):
         with without_autocast(memory.device):
             probs, pixels = self._probs(maps, *queries), None
             if self.pixel_memory is not None:
-                appearance = Appearance(*(x.float() for x in maps.appearance))
-                probs, pixels = self.pixel_memory(probs, appearance, past.pixels)
+                probs, pixels = self.pixel_memory(probs, maps.appearance.float(), past.pixels)
         return probs, StreamMemory(kept, pixels)
 
     def forward(self, frames: list[tuple[FrameMaps, torch.Tensor]]) -> list[Prediction]:
@@ -225,7 +237,7 @@ class Time2General(nn.Module):
         with without_autocast(class_logits.device):
             probs = [self._probs(maps, class_logits, mask_embeddings) for maps, _ in frames]
             if self.pixel_memory is not None:
-                seen = [Appearance(*(x.float() for x in maps.appearance)) for maps, _ in frames]
+                seen = [maps.appearance.float() for maps, _ in frames]
                 probs = self.pixel_memory.of_clip(probs, seen)
         return [
             Prediction(p, class_logits, mask_embeddings, maps.pixels)

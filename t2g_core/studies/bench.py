@@ -27,6 +27,7 @@ from t2g_core.config import Config, load_config
 from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.encoders.class_text import text_width
 from t2g_core.labels import colour_of
+from t2g_core.model.image_motion import structure
 from t2g_core.streaming.streaming_segmenter import (
     EncodedFrame,
     StreamingSegmenter,
@@ -38,6 +39,7 @@ from t2g_core.studies.train_step import peak_memory
 
 ENCODER, STEP, CLIP, MATMUL = "frozen encoder", "streaming step", "clip at once", "matrix product"
 PREPARE, DECODE, FINISH = "resize, normalise", "decoder", "enlarge, arg-max"
+STRUCTURE = "image structure"  # of heads that follow the motion
 MATMUL_SIDE = 1536  # of the square matrices whose product gives the machine's rate
 WARM_ROUNDS = 2
 
@@ -206,15 +208,24 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
     side = torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=segmenter.device)
     side = side.to(torch.bfloat16 if segmenter.precision == "bf16" else torch.float32)
     clip = [frame] * segmenter.clip_length
+    follows = segmenter.method.trained.head.needs_structure
     return {
         PREPARE: lambda: segmenter.prepare(frame),
-        ENCODER: lambda: segmenter.encode_images(images),
+        **({STRUCTURE: lambda: structure(images)} if follows else {}),
+        ENCODER: lambda: encode_alone(segmenter, images),
         DECODE: lambda: decode(segmenter, encoded, state),
         FINISH: lambda: to_result(probs, (width, height)),
         STEP: lambda: segmenter.step(frame, state),
         CLIP: lambda: segmenter.segment_clip(clip),
         MATMUL: lambda: side @ side,
     }
+
+
+@torch.inference_mode()
+def encode_alone(segmenter: StreamingSegmenter, images: torch.Tensor) -> list[torch.Tensor]:
+    """The frozen encoder and nothing else."""
+    with segmenter.autocast():
+        return segmenter.method.encoder(images)
 
 
 @torch.inference_mode()

@@ -109,6 +109,7 @@ class TrainingBatches:
         return EncodedClip(
             torch.cat([part.tokens for part in parts], dim=1),
             torch.cat([part.labels for part in parts]),
+            torch.cat([part.structure for part in parts]),
         )
 
     def _window(self, frame: EncodedClip, corner: np.ndarray) -> EncodedClip:

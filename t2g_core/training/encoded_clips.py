@@ -19,6 +19,7 @@ from t2g_core.config import Config
 from t2g_core.data.video import VideoFrame
 from t2g_core.encoders.preprocess import fit_size, normalise, resize
 from t2g_core.images.files import read_image
+from t2g_core.model.image_motion import structure
 from t2g_core.model.method import Method
 from t2g_core.training.clip_sampler import Clip
 from t2g_core.training.source import SourcePrints
@@ -38,20 +39,22 @@ SAMPLING = (
 
 
 class EncodedClip(NamedTuple):
-    """tokens (L, T, N, C), of the precision; labels (T, H, W) uint8, H = 16h and N = h * w."""
+    """tokens (L, T, N, C), of the precision; labels (T, H, W) uint8, H = 16h and N = h * w;
+    structure (T, H/2, W/2) uint8 (`image_motion.structure`)."""
 
     tokens: torch.Tensor
     labels: torch.Tensor
+    structure: torch.Tensor
 
 
 def encode(method: Method, clip: Clip, device: str, precision: str) -> EncodedClip:
     """One pass of the method's frozen encoder over the frames of a clip."""
-    images = torch.from_numpy(clip.images)
+    images = normalise(torch.from_numpy(clip.images).to(device))
     with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        features = method.encode(normalise(images.to(device)))
+        features = method.encode(images)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     tokens = torch.stack(features.tokens).to(dtype).cpu()
-    return EncodedClip(tokens, torch.from_numpy(clip.labels))
+    return EncodedClip(tokens, torch.from_numpy(clip.labels), structure(images))
 
 
 def keep(path: Path, clip: EncodedClip) -> None:
@@ -97,7 +100,9 @@ class DistortedClips:
         """
         if not self.cached:
             clip = encode(self.method, self.sampler(index), self.device, self.precision)
-            return EncodedClip(clip.tokens[:, first:last], clip.labels[first:last])
+            return EncodedClip(
+                clip.tokens[:, first:last], clip.labels[first:last], clip.structure[first:last]
+            )
         number = self.number(index)
         path = self._path(number)
         if not path.is_file():
@@ -106,6 +111,7 @@ class DistortedClips:
             return EncodedClip(
                 file.get_slice("tokens")[:, first:last],
                 file.get_slice("labels")[first:last],
+                file.get_slice("structure")[first:last],
             )
 
     def missing(self, indices: Iterable[int]) -> list[int]:
@@ -152,8 +158,7 @@ class PlainFrames:
                 image, label = image[:, ::-1], label[:, ::-1]
             clip = Clip(np.ascontiguousarray(image)[None], np.ascontiguousarray(label)[None])
             keep(path, encode(self.method, clip, self.device, self.precision))
-        kept = load_file(path)
-        return EncodedClip(kept["tokens"], kept["labels"])
+        return EncodedClip(**load_file(path))
 
 
 def crop_tokens(clip: EncodedClip, left: int, top: int, size: tuple[int, int]) -> EncodedClip:
@@ -166,4 +171,5 @@ def crop_tokens(clip: EncodedClip, left: int, top: int, size: tuple[int, int]) -
     grid = clip.tokens.unflatten(2, (height // 16, width // 16))
     window = grid[:, :, top : top + rows, left : left + columns].flatten(2, 3)
     y, x = slice(16 * top, 16 * top + size[1]), slice(16 * left, 16 * left + size[0])
-    return EncodedClip(window, clip.labels[:, y, x])
+    y2, x2 = (slice(s.start // 2, s.stop // 2) for s in (y, x))
+    return EncodedClip(window, clip.labels[:, y, x], clip.structure[:, y2, x2])

@@ -67,7 +67,8 @@ def collate(
     target = torch.stack([clip.labels for clip in batch]).long()
     tokens = list(tokens.flatten(1, 2).to(device))  # (L, B, T, N, C) -> L times (B*T, N, C)
     grid = target.shape[-2] // PATCH, target.shape[-1] // PATCH
-    return FrozenTokens(tokens, grid), target.to(device)
+    seen = torch.stack([clip.structure for clip in batch]).flatten(0, 1)
+    return FrozenTokens(tokens, grid, seen), target.to(device)
 
 
 def jaccard_loss(probs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

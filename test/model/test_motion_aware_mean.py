@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from t2g_core.model.image_motion import structure
 from t2g_core.model.motion_aware_mean import Appearance, MotionAwareMean, warp
 
 CLASSES, HEIGHT, WIDTH = 3, 4, 6  # cells of stride 8; probabilities are twice as fine
@@ -21,22 +22,24 @@ def appearances(module: MotionAwareMean, frames: int) -> list[Appearance]:
     return [module.appearance(torch.randn(2, 8, HEIGHT, WIDTH)) for _ in range(frames)]
 
 
-def test_untrained_it_is_a_running_mean_with_half_on_the_past():
-    """p = (q_3 + q_2 / 2 + q_1 / 4) / (1 + 1/2 + 1/4), of frames whose looks have nothing in
-    common."""
-    module = MotionAwareMean(8, window=5)
+def test_untrained_it_is_a_running_mean():
+    """p = (q_3 + r q_2 + r^2 q_1) / (1 + r + r^2) with r = sigmoid(1), whatever frames look
+    like."""
+    module = MotionAwareMean(8)
     first, second, third = probs = random_probs(3)
     means = module.of_clip(probs, appearances(module, 3))
+    r = torch.tensor(1.0).sigmoid()
     torch.testing.assert_close(means[0], first)
-    torch.testing.assert_close(means[1], (2 * second + first) / 3)
-    torch.testing.assert_close(means[2], (4 * third + 2 * second + first) / 7)
+    torch.testing.assert_close(means[1], (second + r * first) / (1 + r))
+    expected = (third + r * second + r * r * first) / (1 + r + r * r)
+    torch.testing.assert_close(means[2], expected)
 
 
 def test_every_parameter_can_be_learned():
     """Once the layers that start at zero have moved, all others have a gradient too."""
     torch.manual_seed(2)
-    module = MotionAwareMean(8, window=3)
-    for parameter in (module.sharpness, module.evidence[-1].weight, module.retention[-1].weight):
+    module = MotionAwareMean(8)
+    for parameter in (module.evidence[-1].weight, module.retention[-1].weight):
         torch.nn.init.constant_(parameter, 0.1)
     probs = [p.requires_grad_() for p in random_probs(3)]
     module.of_clip(probs, appearances(module, 3))[-1][:, 0].sum().backward()
@@ -49,25 +52,45 @@ def moved(maps: torch.Tensor, x: int, y: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (1, 0), (-2, 1)])
-def test_content_is_found_where_it_has_moved(x, y):
-    """A picture shifted by whole cells: the flow points back, the warped past is the picture."""
+def test_maps_are_read_where_the_flow_points(x, y):
+    """A flow in cells of stride 8, maps of stride 4: two of their pixels a cell."""
     torch.manual_seed(3)
-    module = MotionAwareMean(8, window=5)
-    torch.nn.init.constant_(module.sharpness, 1.0)
-    past = torch.nn.functional.normalize(torch.randn(1, 32, 8, 9), dim=1)
-    flow = module.flow(moved(past, x, y), past)
-    inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))
-    expected = torch.tensor([-x, -y], dtype=torch.float32).view(1, 2, 1, 1).expand_as(flow)
-    torch.testing.assert_close(flow[inner], expected[inner], atol=0.02, rtol=0)
     fine = torch.rand(1, 2, 16, 18)
-    back = warp(fine, expected)
+    flow = torch.tensor([-x, -y], dtype=torch.float32).view(1, 2, 1, 1).expand(1, 2, 8, 9)
     inner = (slice(None), slice(None), slice(4, -4), slice(4, -4))
-    torch.testing.assert_close(back[inner], moved(fine, 2 * x, 2 * y)[inner], atol=1e-5, rtol=0)
+    expected = moved(fine, 2 * x, 2 * y)
+    torch.testing.assert_close(warp(fine, flow)[inner], expected[inner], atol=1e-5, rtol=0)
+
+
+def test_the_past_follows_the_motion_of_the_images():
+    """Everything moves by a cell; with structure the past is where it belongs, without it is not.
+
+    Almost only the past counts: the newest frame has next to no evidence.
+    """
+    torch.manual_seed(5)
+    module = MotionAwareMean(8)
+    with torch.no_grad():
+        module.retention[-1].bias.fill_(20.0)
+        module.evidence[-1].weight.zero_()
+    size, classes = (16, 24), 3  # cells
+    image = torch.nn.functional.interpolate(torch.randn(1, 3, 34, 50), scale_factor=4)
+    probs = torch.rand(1, classes, 2 * size[0], 2 * size[1]).mul(9).softmax(dim=1)
+    context = torch.randn(1, 8, *size)
+    seen = structure(image[..., :128, :192]), structure(image[..., :128, 8:200])
+    uniform = torch.full_like(probs, 1 / classes)
+    inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))
+    errors = []
+    for pair in (seen, (None, None)):
+        _, past = module(probs, module.appearance(context, pair[0]), None)
+        mean, _ = module(uniform, module.appearance(context, pair[1]), past)
+        back = 2 * mean - uniform  # equal weights
+        errors.append((back - moved(probs, -2, 0))[inner].abs().mean())
+    assert errors[0] < 0.1 * errors[1]
 
 
 def test_a_frame_without_evidence_changes_nothing():
     """Frame 2 sees nothing (own channel 0 set): the mean of three is the mean of the other two."""
-    module = MotionAwareMean(8, window=1)
+    module = MotionAwareMean(8)
     with torch.no_grad():
         for parameter in module.evidence.parameters():
             parameter.zero_()
@@ -87,7 +110,7 @@ def test_a_frame_without_evidence_changes_nothing():
 
 def test_a_stream_that_carries_its_state_on_gives_the_means_of_the_clip():
     torch.manual_seed(4)
-    module = MotionAwareMean(8, window=3)
+    module = MotionAwareMean(8)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     probs, found = random_probs(4), appearances(module, 4)
@@ -96,9 +119,3 @@ def test_a_stream_that_carries_its_state_on_gives_the_means_of_the_clip():
         mean, past = module(q, now, past)
         torch.testing.assert_close(mean, expected, atol=0, rtol=0)
     assert not torch.allclose(mean, module(probs[-1], found[-1], None)[0], atol=1e-3)
-
-
-@pytest.mark.parametrize("window", [0, 2])
-def test_a_window_without_a_middle_is_refused(window):
-    with pytest.raises(ValueError, match=f"expected an odd number of cells, got {window}"):
-        MotionAwareMean(8, window)

@@ -25,7 +25,7 @@ FROM_ALL = {  # what each changes of table6_6_all
     "without_strides": {"train.strides": [1]},
     "without_mtc": {"train.mtc_weight": 0.0},
     "without_text": {"text": None},
-    "without_pixel_memory": {"time2general.window": 0},
+    "without_pixel_memory": {"time2general.pixel_memory": False},
     "literal_write_back": {"time2general.write_back": "literal"},
     "deformable": {"time2general.attention": "deformable"},
     "depth_separate": {"depth.weights": "hub", "time2general.depth_projections": "separate"},
@@ -34,7 +34,7 @@ FROM_ALL = {  # what each changes of table6_6_all
     "table6_1_baseline": {
         "time2general.write_back": "none",
         "time2general.clip_length": 1,
-        "time2general.window": 0,
+        "time2general.pixel_memory": False,
         "train.strides": [1],
         "train.mtc_weight": 0.0,
     },
@@ -42,7 +42,7 @@ FROM_ALL = {  # what each changes of table6_6_all
 FROM_BASELINE = {  # what each adds to table6_1_baseline
     "table6_2_stability_queries": {"time2general.write_back": "over_queries"},
     "table6_3_memory_decoder": {"time2general.clip_length": 8},
-    "table6_4_random_strides": {"train.strides": [0, 0, 1]},
+    "table6_4_random_strides": {"train.strides": [0, 0, 0, 1]},
     "table6_5_mtc": {"train.mtc_weight": 1.0},
     "chain_2_queries_memory": {
         "time2general.write_back": "over_queries",

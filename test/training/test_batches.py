@@ -101,15 +101,16 @@ def test_tokens_are_kept_in_the_precision_of_the_run(tmp_path, method, precision
     assert clip.tokens.dtype == dtype
 
 
-def test_tokens_and_labels_are_cut_at_the_same_place():
+def test_tokens_labels_and_structure_are_cut_at_the_same_place():
     tokens = torch.arange(3 * 4.0).view(1, 1, 12, 1)  # a grid of 3 rows, 4 columns
     rows = torch.arange(3).repeat_interleave(16)[:, None]
     columns = torch.arange(4).repeat_interleave(16)
     labels = (rows * 4 + columns)[None].to(torch.uint8)  # each pixel: the number of its token
-    clip = EncodedClip(tokens, labels)
+    clip = EncodedClip(tokens, labels, labels[:, ::2, ::2])
     cut = crop_tokens(clip, left=1, top=1, size=(48, 32))
     assert cut.tokens.flatten().tolist() == [5, 6, 7, 9, 10, 11]
     assert cut.labels[0, ::16, ::16].flatten().tolist() == [5, 6, 7, 9, 10, 11]
+    assert cut.structure[0, ::8, ::8].flatten().tolist() == [5, 6, 7, 9, 10, 11]
 
 
 def test_a_crop_larger_than_the_input_is_an_error(tmp_path, method):
