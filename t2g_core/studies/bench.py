@@ -35,6 +35,7 @@ from t2g_core.streaming.streaming_segmenter import (
     to_result,
 )
 from t2g_core.studies.info import model_info, parse_size, without_weights
+from t2g_core.studies.soak import soak
 from t2g_core.studies.train_step import peak_memory
 
 ENCODER, STEP, CLIP, MATMUL = "frozen encoder", "streaming step", "clip at once", "matrix product"
@@ -99,6 +100,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cameras: --sweep frames 2 4 8 16",
     )
     parser.add_argument("--plot", type=Path, help="with --sweep: also draw it into this PNG")
+    parser.add_argument(
+        "--soak",
+        type=int,
+        metavar="N",
+        help="instead stream N frames: does memory grow, does the step get slower?",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--trace", type=Path, help="also profile one step into this file, for chrome://tracing"
@@ -119,6 +126,10 @@ def run(args: argparse.Namespace) -> int:
         show(args, run_sweep(args, config, device))
         return 0
     segmenter = random_segmenter(config, args.classes, device, args.precision)
+    if args.soak is not None:
+        found = soak(args.config, segmenter, config.input_size, args.soak)
+        print(json.dumps(asdict(found)) if args.json else found)
+        return 0
     bench = measure(args.config, config, segmenter, args.rounds)
     if args.trace:
         write_trace(segmenter, config, args.trace)

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import yaml
 from small_model import small_config
@@ -14,6 +15,7 @@ from torch import nn
 
 from t2g_core.cli import main
 from t2g_core.studies.bench import Stopwatches, ratio, timing
+from t2g_core.studies.soak import soak
 
 
 @pytest.fixture
@@ -72,12 +74,45 @@ def test_the_table_and_a_trace(head, config_file, tmp_path, capsys):
     assert json.loads(trace.read_text())["traceEvents"]
 
 
+def test_a_long_stream_keeps_its_memory(config_file, capsys):
+    words = ["bench", str(config_file()), "--soak", "200", "--size", "64x48", "--precision", "fp32"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["frames"], found["size"]) == (200, [64, 48])
+    assert abs(found["late_bytes"] - found["early_bytes"]) < 20e6 < found["late_bytes"]
+    assert 0 < found["late_step_s"] < 10 * found["early_step_s"]
+    assert main([*words]) == 0
+    assert "200 frames streamed" in capsys.readouterr().out
+
+
+def test_a_soak_reports_the_frames_that_are_kept_for_ever():
+    """A segmenter that leaks a megabyte a frame."""
+
+    class Leaking:
+        device, precision = "cpu", "fp32"
+
+        def start(self):
+            return []
+
+        def step(self, image, state):
+            return None, [*state, np.ones(1_000_000, np.uint8)]
+
+    found = soak("leaking", Leaking(), (32, 16), 100)
+    assert 60e6 < found.late_bytes - found.early_bytes < 100e6
+
+
 def test_wrong_numbers_are_named(config_file, capsys):
     assert main(["bench", str(config_file()), "--rounds", "0"]) == 2
     assert main(["bench", str(config_file()), "--frames", "0"]) == 2
     assert main(["bench", str(config_file("conv")), "--frames", "2"]) == 2
+    assert main(["bench", str(config_file()), "--soak", "5"]) == 2
     err = capsys.readouterr().err
-    for sentence in ("--rounds: expected at least 1", "--frames: expected at least 1", "no memory"):
+    for sentence in (
+        "--soak: expected at least 20",
+        "--rounds: expected at least 1",
+        "--frames: expected at least 1",
+        "no memory",
+    ):
         assert sentence in err
 
 
