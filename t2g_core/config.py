@@ -71,8 +71,8 @@ class TrainConfig:
     cached_clips: clips drawn and encoded before they repeat (frozen features are what a CPU can
         keep); 0: every iteration draws a new one.
     warmup: iterations of each stage over which the learning rate rises.
-    pixel_memory_rate: the learning rate of the pixels' memory in units of the stage's. It has ten
-        thousand parameters, and its gates and its matching begin at zero.
+    pixel_memory_rate: the learning rate of the pixels' memory in units of the stage's. It has eight
+        thousand parameters, and its gate begins at zero.
     precision: `bf16` (autocast) or `fp32`. accumulate: micro-batches of an iteration, whose
         gradients are averaged; several processes share them.
     *_weight: weights of the losses; class_balance: exponent b of the class weights f^-b.

@@ -114,7 +114,7 @@ def test_probabilities_and_what_the_stream_keeps_of_them_are_float32_in_bf16_too
         state = segmenter.start()
         for frame in video(3):
             result, state = segmenter.step(frame, state)
-        assert state.method.pixels.total.dtype == torch.float32
+        assert state.method.pixels.mean.dtype == torch.float32
         results[precision] = result.confidence.astype(int)
     assert np.abs(results["fp32"] - results["bf16"]).mean() < 3  # of 255
 

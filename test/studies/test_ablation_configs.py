@@ -43,7 +43,7 @@ FROM_BASELINE = {  # what each adds to table6_1_baseline
     "table6_2_stability_queries": {"time2general.write_back": "over_queries"},
     "table6_3_memory_decoder": {"time2general.clip_length": 8},
     "table6_4_random_strides": {"train.strides": [0, 0, 0, 1]},
-    "table6_5_mtc": {"train.mtc_weight": 1.0},
+    "table6_5_mtc": {"train.mtc_weight": 10.0},
     "chain_2_queries_memory": {
         "time2general.write_back": "over_queries",
         "time2general.clip_length": 8,
@@ -51,7 +51,7 @@ FROM_BASELINE = {  # what each adds to table6_1_baseline
     "chain_3_queries_memory_mtc": {
         "time2general.write_back": "over_queries",
         "time2general.clip_length": 8,
-        "train.mtc_weight": 1.0,
+        "train.mtc_weight": 10.0,
     },
 }
 HEADS = {  # with the consistency loss: without it
@@ -95,7 +95,7 @@ def test_what_is_added_to_the_baseline(name):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_per_frame_heads_differ_in_the_loss_alone(name):
-    assert changes(name, HEADS[name]) == {"train.mtc_weight": 1.0}
+    assert changes(name, HEADS[name]) == {"train.mtc_weight": 10.0}
 
 
 def test_all_have_the_same_training_budget_and_input():
