@@ -52,9 +52,8 @@ class MotionAwareMean(nn.Module):
 
     The motion is optical flow of the images (`image_motion`): tokens are too coarse for it.
 
-    The gate sees how well the past was found again and nothing of what was predicted. On frames
-    that a model was trained on its newest prediction is right, so that a gate that sees
-    predictions learns to believe it, and believes it in fog.
+    The gate sees how well the past was found again and nothing of what was predicted: one that did
+    fell behind the untrained mean in fog (docs/method.md).
 
     Departure from the paper, whose frames meet in the queries only: a query cannot give back what
     is hidden at one place of one frame.
