@@ -23,7 +23,8 @@ SCENES = 8  # different frames, shown in turn
 class Soak:
     """A stream of `frames`: memory [bytes] and the median step [s] in its second and last tenth.
 
-    The first tenth fills buffers and warms up.
+    The first tenth fills buffers and warms up. Resident memory tells a leak once it is larger than
+    what the process had freed before and still holds: hence many frames.
     """
 
     config: str
