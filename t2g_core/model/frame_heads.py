@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from t2g_core.model.motion_aware_mean import StepS
 from t2g_core.model.time2general import Prediction
 
 
@@ -75,9 +76,11 @@ class FrameHead(nn.Module):
         """Nothing is kept."""
         return
 
-    def step(self, maps: torch.Tensor, memory: None, past: None) -> tuple[torch.Tensor, None]:
+    def step(
+        self, maps: torch.Tensor, memory: None, past: None, step_s: StepS = 0.0
+    ) -> tuple[torch.Tensor, None]:
         """Class probabilities of the newest frame at stride 4, (B, K, H/4, W/4)."""
-        del memory, past
+        del memory, past, step_s
         return self._probs(maps), None
 
     def _probs(self, maps: torch.Tensor) -> torch.Tensor:
@@ -89,6 +92,9 @@ class FrameHead(nn.Module):
         """Of B frames, each alone."""
         return Prediction(self._probs(self.encode_frames(tokens, grid)[0]))
 
-    def forward(self, frames: list[tuple[torch.Tensor, None]]) -> list[Prediction]:
+    def forward(
+        self, frames: list[tuple[torch.Tensor, None]], step_s: StepS = 0.0
+    ) -> list[Prediction]:
         """A clip -> one Prediction a frame, without queries."""
+        del step_s
         return [Prediction(self._probs(maps)) for maps, _ in frames]

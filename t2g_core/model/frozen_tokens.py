@@ -10,6 +10,7 @@ from torch import nn
 
 from t2g_core.model.frame_heads import FrameHead
 from t2g_core.model.image_motion import structure
+from t2g_core.model.motion_aware_mean import USUAL_STEP_S, StepS
 from t2g_core.model.time2general import FrameMaps, Prediction, StreamMemory, Time2General
 from t2g_core.model.token_standardizer import TokenStandardizer
 
@@ -58,9 +59,15 @@ class TrainablePart(nn.Module):
                 module.train(not frozen)
 
     def forward(
-        self, frames: FrozenTokens, length: int, frame_path_only: bool = False
+        self,
+        frames: FrozenTokens,
+        length: int,
+        frame_path_only: bool = False,
+        step_s: StepS = USUAL_STEP_S,
     ) -> list[Prediction]:
         """B*length frames, clip by clip, oldest first -> one Prediction a time, each for B clips.
+
+        step_s: time between two frames of a clip [s].
 
         A head without a memory (clip_length 1) takes every frame as a clip of its own, and so does
         the frame path alone.
@@ -68,7 +75,7 @@ class TrainablePart(nn.Module):
         if frame_path_only:
             return [self.head.classify_frames(self.standardize(frames.tokens), frames.grid)]
         clip = unflatten_frames(self.encode_frames(frames), min(length, self.head.clip_length))
-        return self.head(clip)
+        return self.head(clip, step_s)
 
     def with_encoder(self, encoder: Encoder) -> FrozenTokenMethod:
         """The method that this part and its frozen encoder make together."""
@@ -112,17 +119,17 @@ class FrozenTokenMethod:
         return self.trained.head.start()
 
     def step(
-        self, features: FrozenTokens, state: StreamMemory
+        self, features: FrozenTokens, state: StreamMemory, step_s: float
     ) -> tuple[torch.Tensor, StreamMemory]:
         """Decode the newest frame with what those before it have left."""
-        return self.trained.head.step(*self.trained.encode_frames(features), state)
+        return self.trained.head.step(*self.trained.encode_frames(features), state, step_s)
 
-    def clip(self, features: Sequence[FrozenTokens]) -> list[torch.Tensor]:
+    def clip(self, features: Sequence[FrozenTokens], step_s: float) -> list[torch.Tensor]:
         """Decode every frame of a clip from the whole clip."""
         frames = [self.trained.encode_frames(frame) for frame in features]
         if self.clip_length == 1:
             return [self.trained.head([frame])[0].probs for frame in frames]
-        return [prediction.probs for prediction in self.trained.head(frames)]
+        return [prediction.probs for prediction in self.trained.head(frames, step_s)]
 
 
 def unflatten_frames(flat: tuple, frames: int) -> list[tuple[FrameMaps, torch.Tensor]]:

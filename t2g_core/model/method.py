@@ -36,8 +36,14 @@ class Method(Protocol):
     def start(self) -> State:
         """The state before the first frame."""
 
-    def step(self, features: Features, state: State) -> tuple[torch.Tensor, State]:
-        """Features of the newest frame -> probabilities (B, K, H/4, W/4) and the next state."""
+    def step(self, features: Features, state: State, step_s: float) -> tuple[torch.Tensor, State]:
+        """Features of the newest frame -> probabilities (B, K, H/4, W/4) and the next state.
 
-    def clip(self, features: Sequence[Features]) -> list[torch.Tensor]:
-        """Features of 1 to T frames, oldest first -> probabilities (B, K, H/4, W/4) of each."""
+        step_s: time since the frame that left the state [s], 0 where nobody knows.
+        """
+
+    def clip(self, features: Sequence[Features], step_s: float) -> list[torch.Tensor]:
+        """Features of 1 to T frames, oldest first -> probabilities (B, K, H/4, W/4) of each.
+
+        step_s: time between two of them [s].
+        """

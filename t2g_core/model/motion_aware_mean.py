@@ -11,7 +11,12 @@ from torch.nn import functional as F
 from t2g_core.model.image_motion import Motion, motion
 
 MOST = 0.75  # of the past that is kept: four frames' worth of memory at the most
+USUAL_STEP_S = 1 / 15  # between two frames, where nobody knows
+STEPS_S = 0.01, 4.0  # the shortest and the longest step that the gate tells from others
 REGION = 9  # cells of stride 8, a side of a place's neighbourhood
+
+
+StepS = float | torch.Tensor  # of all B clips, or (B,) of each
 
 
 class Appearance(NamedTuple):
@@ -52,8 +57,10 @@ class MotionAwareMean(nn.Module):
 
     The motion is optical flow of the images (`image_motion`): tokens are too coarse for it.
 
-    The gate sees how well the past was found again and nothing of what was predicted: one that did
-    fell behind the untrained mean in fog (docs/method.md).
+    The gate sees how well the past was found again, how long ago it was, and nothing of what was
+    predicted: one that did fell behind the untrained mean in fog (docs/method.md). Time is what
+    tells frost at 15 Hz from a clear street at 1 Hz: the past is found again equally badly in both,
+    and is right in one.
 
     Departure from the paper, whose frames meet in the queries only: a query cannot give back what
     is hidden at one place of one frame.
@@ -63,7 +70,7 @@ class MotionAwareMean(nn.Module):
         """dim: d of the context at stride 8."""
         super().__init__()
         self.to_key = nn.Conv2d(dim, key_dim, 1)
-        self.retention = nn.Sequential(nn.Conv2d(5, 16, 1), nn.GELU(), nn.Conv2d(16, 1, 1))
+        self.retention = nn.Sequential(nn.Conv2d(6, 16, 1), nn.GELU(), nn.Conv2d(16, 1, 1))
         nn.init.zeros_(self.retention[-1].weight)
         nn.init.constant_(self.retention[-1].bias, 3.0)
 
@@ -76,21 +83,25 @@ class MotionAwareMean(nn.Module):
         return Appearance(F.normalize(keys, dim=1), structure)
 
     def of_clip(
-        self, probs: list[torch.Tensor], appearances: list[Appearance]
+        self, probs: list[torch.Tensor], appearances: list[Appearance], step_s: StepS
     ) -> list[torch.Tensor]:
-        """probs: (B, K, 2h, 2w) of each frame alone, oldest first -> the mean at each of them."""
+        """probs: (B, K, 2h, 2w) of each frame alone, oldest first -> the mean at each of them.
+
+        step_s: time between two of them [s].
+        """
         means, past = [], None
         for q, now in zip(probs, appearances, strict=True):
-            mean, past = self(q, now, past)
+            mean, past = self(q, now, past, step_s)
             means.append(mean)
         return means
 
     def forward(
-        self, q: torch.Tensor, now: Appearance, past: PixelMemory | None
+        self, q: torch.Tensor, now: Appearance, past: PixelMemory | None, step_s: StepS
     ) -> tuple[torch.Tensor, PixelMemory]:
         """q: (B, K, 2h, 2w) of the newest frame alone -> the mean with it in it, and what is left.
 
-        past: what the frame before has left, None before the first.
+        past: what the frame before has left, None before the first; step_s: how long ago it was
+        [s], 0 where nobody knows.
         """
         if past is None:
             return q, PixelMemory(q, torch.ones_like(q[:, :1]), now)
@@ -99,10 +110,21 @@ class MotionAwareMean(nn.Module):
         moved = warp(torch.cat([past.mean, past.weight], dim=1), flow)
         mean, weight = moved[:, :-1], moved[:, -1:]
         found = torch.cat([match, residual], dim=1)
-        inputs = torch.cat([double(torch.cat([found, around(found)], dim=1)), weight.log()], dim=1)
+        found = double(torch.cat([found, around(found)], dim=1))
+        inputs = torch.cat([found, weight.log(), log_steps(step_s, weight)], dim=1)
         kept = MOST * self.retention(inputs).sigmoid() * weight
         mean = (q + kept * mean) / (1 + kept)
         return mean, PixelMemory(mean, 1 + kept, now)
+
+
+def log_steps(step_s: StepS, like: torch.Tensor) -> torch.Tensor:
+    """Logarithm of how many usual steps a step [s] takes; a map like `like`, (B, 1, H, W).
+
+    Stamps that repeat or stand at zero tell nothing: 0 s is a usual step.
+    """
+    step_s = torch.as_tensor(step_s, dtype=like.dtype, device=like.device).reshape(-1, 1, 1, 1)
+    step_s = torch.where(step_s > 0, step_s, USUAL_STEP_S).clamp(*STEPS_S)
+    return (step_s / USUAL_STEP_S).log().expand_as(like)
 
 
 def motion_of(now: Appearance, past: Appearance) -> Motion:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+MAPS, TOKENS, BOTH = "maps", "tokens", "both"
+
 
 class PixelMaps(NamedTuple):
     """Of one frame: pixels (B, p, 4h, 4w) and the coarser context (B, d, 2h, 2w) under them."""
@@ -23,18 +25,27 @@ class PixelFusion(nn.Module):
     image costs more time than all of this, flickers, and brought nothing for poles and signs.
     """
 
-    def __init__(self, dim: int, num_layers: int, pixel_dim: int):
+    def __init__(self, dim: int, num_layers: int, pixel_dim: int, token_width: int, source: str):
+        """source: what is fused: `maps`, the frozen `tokens` (of RGB) beside them, or `both`."""
         super().__init__()
-        self.fuse = conv_block(num_layers * dim, dim, 1)
+        widths = {MAPS: dim, TOKENS: token_width, BOTH: dim + token_width}
+        if source not in widths:
+            raise ValueError(f"pixels_from: expected one of {tuple(widths)}, got {source!r}")
+        self.source, self.num_layers = source, num_layers
+        self.fuse = conv_block(num_layers * widths[source], dim, 1)
         self.context16 = conv_block(dim, dim, 3)
         self.up = nn.Upsample(scale_factor=2, mode="bilinear")
         self.context8 = conv_block(dim, dim, 3)
         self.dropout = nn.Dropout2d(0.0)  # a training stage says how much
         self.to_pixels = nn.Conv2d(dim, pixel_dim, 1)
 
-    def forward(self, maps: list[torch.Tensor], grid: tuple[int, int]) -> PixelMaps:
-        """maps: one (B, h*w, d) a layer; grid (h, w)."""
-        x = torch.cat(maps, dim=-1).transpose(1, 2).unflatten(2, grid)
+    def forward(
+        self, maps: list[torch.Tensor], tokens: list[torch.Tensor], grid: tuple[int, int]
+    ) -> PixelMaps:
+        """maps: one (B, h*w, d) a layer; tokens: one (B, h*w, C), RGB first; grid (h, w)."""
+        tokens = tokens[: self.num_layers]
+        read = {MAPS: maps, TOKENS: tokens, BOTH: [*maps, *tokens]}[self.source]
+        x = torch.cat(read, dim=-1).transpose(1, 2).unflatten(2, grid)
         context = self.context8(self.up(self.context16(self.fuse(x))))
         return PixelMaps(self.up(self.to_pixels(self.dropout(context))), context)
 

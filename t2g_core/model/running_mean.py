@@ -49,17 +49,19 @@ class RunningMean:
         """No mean yet."""
         return MeanState(self.method.start(), None)
 
-    def step(self, features: Features, state: MeanState) -> tuple[torch.Tensor, MeanState]:
+    def step(
+        self, features: Features, state: MeanState, step_s: float
+    ) -> tuple[torch.Tensor, MeanState]:
         """Features of the newest frame -> the mean (B, K, H/4, W/4) with it in it."""
-        probs, inner = self.method.step(features, state.method)
+        probs, inner = self.method.step(features, state.method, step_s)
         if state.mean is not None:
             probs = torch.lerp(probs, state.mean, self.weight)
         return probs, MeanState(inner, probs)
 
-    def clip(self, features: Sequence[Features]) -> list[torch.Tensor]:
+    def clip(self, features: Sequence[Features], step_s: float) -> list[torch.Tensor]:
         """A clip of frames as a stream that starts with it."""
         state, means = self.start(), []
         for frame in features:
-            probs, state = self.step(frame, state)
+            probs, state = self.step(frame, state, step_s)
             means.append(probs)
         return means

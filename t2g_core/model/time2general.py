@@ -10,8 +10,14 @@ import torch
 from torch import nn
 
 from t2g_core.model.memory_decoder import SpatioTemporalMemoryDecoder
-from t2g_core.model.motion_aware_mean import Appearance, MotionAwareMean, PixelMemory
-from t2g_core.model.pixel_fusion import PixelFusion
+from t2g_core.model.motion_aware_mean import (
+    USUAL_STEP_S,
+    Appearance,
+    MotionAwareMean,
+    PixelMemory,
+    StepS,
+)
+from t2g_core.model.pixel_fusion import TOKENS, PixelFusion
 from t2g_core.model.stability_queries import StabilityQueries
 
 
@@ -31,6 +37,7 @@ class Time2GeneralConfig:
     text_bias: `mean` or `per_class`, see StabilityQueries; only read with text.
     pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
         logarithm of Eq. 6's scores.
+    pixels_from: `maps` (query-conditioned, as in the paper), `tokens` or `both`, see PixelFusion.
     """
 
     num_queries: int
@@ -47,6 +54,7 @@ class Time2GeneralConfig:
     depth_projections: str = "separate"
     text_bias: str = "mean"
     pixel_classifier: bool = False
+    pixels_from: str = "maps"
 
 
 class FrameMaps(NamedTuple):
@@ -116,7 +124,7 @@ class Time2General(nn.Module):
             attention=c.attention,
             coarse_past=c.coarse_past,
         )
-        self.fusion = PixelFusion(c.dim, num_layers, c.pixel_dim)
+        self.fusion = PixelFusion(c.dim, num_layers, c.pixel_dim, token_width, c.pixels_from)
         classes = text.shape[0]
         self.pixel_classifier = nn.Conv2d(c.pixel_dim, classes, 1) if c.pixel_classifier else None
         remembers = c.pixel_memory and c.clip_length > 1
@@ -139,6 +147,8 @@ class Time2General(nn.Module):
     def temporal_parts(self) -> list[nn.Module]:
         """The parts that frames meet in; all others see one frame."""
         parts = [self.decoder, self.query_norm, self.to_class, self.to_mask]
+        if self.fusion.source == TOKENS:  # then the queries are all that reads the maps
+            parts.append(self.stability_queries)
         return parts if self.pixel_memory is None else [*parts, self.pixel_memory]
 
     @property
@@ -159,7 +169,7 @@ class Time2General(nn.Module):
         the pixels' memory.
         """
         maps = self.stability_queries(tokens, self.text)
-        frame = self._pixels(maps, grid, structure)
+        frame = self._pixels(maps, tokens, grid, structure)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
             scales.insert(0, _double(maps[-3], grid))  # stride 8
@@ -173,16 +183,19 @@ class Time2General(nn.Module):
         """
         if self.pixel_classifier is None:
             raise ValueError("a stage of the frame path alone needs time2general.pixel_classifier")
-        maps = self._pixels(self.stability_queries(tokens, self.text), grid)
+        reads_maps = self.fusion.source != TOKENS
+        maps = self.stability_queries(tokens, self.text) if reads_maps else []
+        maps = self._pixels(maps, tokens, grid)
         return Prediction(maps.logits.float().softmax(dim=1))
 
     def _pixels(
         self,
         maps: list[torch.Tensor],
+        tokens: list[torch.Tensor],
         grid: tuple[int, int],
         structure: torch.Tensor | None = None,
     ) -> FrameMaps:
-        pixels, context = self.fusion(maps, grid)
+        pixels, context = self.fusion(maps, tokens, grid)
         return FrameMaps(
             pixels,
             None if self.pixel_classifier is None else self.pixel_classifier(pixels),
@@ -208,11 +221,15 @@ class Time2General(nn.Module):
         return StreamMemory()
 
     def step(
-        self, maps: FrameMaps, memory: torch.Tensor, past: StreamMemory
+        self,
+        maps: FrameMaps,
+        memory: torch.Tensor,
+        past: StreamMemory,
+        step_s: StepS = USUAL_STEP_S,
     ) -> tuple[torch.Tensor, StreamMemory]:
         """Class probabilities (B, K, H/4, W/4) of the newest frame, and what the next one needs.
 
-        maps, memory: what `encode_frames` gave for it.
+        maps, memory: what `encode_frames` gave for it; step_s: how long ago the one before was [s].
         """
         grid = _grid_of(maps)
         queries = self.read([*past.frames, memory], grid)
@@ -221,14 +238,18 @@ class Time2General(nn.Module):
         with without_autocast(memory.device):
             probs, pixels = self._probs(maps, *queries), None
             if self.pixel_memory is not None:
-                probs, pixels = self.pixel_memory(probs, maps.appearance.float(), past.pixels)
+                probs, pixels = self.pixel_memory(
+                    probs, maps.appearance.float(), past.pixels, step_s
+                )
         return probs, StreamMemory(kept, pixels)
 
-    def forward(self, frames: list[tuple[FrameMaps, torch.Tensor]]) -> list[Prediction]:
+    def forward(
+        self, frames: list[tuple[FrameMaps, torch.Tensor]], step_s: StepS = USUAL_STEP_S
+    ) -> list[Prediction]:
         """A whole clip, oldest first -> one Prediction a frame.
 
         All frames share the queries that have read the whole clip; the pixels' memory of a frame
-        holds the frames before it.
+        holds the frames before it. step_s: time between two frames [s].
         """
         grid = _grid_of(frames[0][0])
         *before, newest = (memory for _, memory in frames)
@@ -238,7 +259,7 @@ class Time2General(nn.Module):
             probs = [self._probs(maps, class_logits, mask_embeddings) for maps, _ in frames]
             if self.pixel_memory is not None:
                 seen = [maps.appearance.float() for maps, _ in frames]
-                probs = self.pixel_memory.of_clip(probs, seen)
+                probs = self.pixel_memory.of_clip(probs, seen, step_s)
         return [
             Prediction(p, class_logits, mask_embeddings, maps.pixels)
             for p, (maps, _) in zip(probs, frames, strict=True)

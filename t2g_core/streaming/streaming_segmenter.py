@@ -17,6 +17,7 @@ from t2g_core.device import AUTO, BF16, find_precision
 from t2g_core.encoders.preprocess import fit_size, normalise, resize
 from t2g_core.model.frozen_tokens import Encoder
 from t2g_core.model.method import Features, Method, State
+from t2g_core.model.motion_aware_mean import USUAL_STEP_S
 from t2g_core.model.running_mean import RunningMean
 
 STRIP_PIXELS = 1_000_000
@@ -97,16 +98,19 @@ class StreamingSegmenter:
         """The state before the first frame."""
         return StreamState(self.method.start())
 
-    def step(self, frame: np.ndarray, state: StreamState) -> tuple[SegmentationResult, StreamState]:
+    def step(
+        self, frame: np.ndarray, state: StreamState, step_s: float = USUAL_STEP_S
+    ) -> tuple[SegmentationResult, StreamState]:
         """Segment the newest frame.
 
-        frame (H, W, 3) uint8 RGB of any size. Returns the result at the frame's size and the state
-        for the next frame; `state` itself is unchanged.
+        frame (H, W, 3) uint8 RGB of any size; step_s: time since the frame that left the state [s],
+        0 where nobody knows: a memory trusts a past of long ago less. Returns the result at the
+        frame's size and the state for the next frame; `state` itself is unchanged.
 
         Raises:
             ValueError: the frame has another shape or dtype.
         """
-        return self.step_encoded(self.encode(frame), state)
+        return self.step_encoded(self.encode(frame), state, step_s)
 
     def encode(self, frame: np.ndarray) -> EncodedFrame:
         """Resize, normalise and encode a frame (H, W, 3) uint8 RGB."""
@@ -144,19 +148,21 @@ class StreamingSegmenter:
 
     @torch.inference_mode()
     def step_encoded(
-        self, frame: EncodedFrame, state: StreamState
+        self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
     ) -> tuple[SegmentationResult, StreamState]:
         """`step` for a frame that is encoded already."""
         with self.autocast():
-            probs, after = self.method.step(frame.features, state.method)
+            probs, after = self.method.step(frame.features, state.method, step_s)
         fill = min(state.fill + 1, self.clip_length)
         return to_result(probs, frame.size), StreamState(after, fill)
 
     @torch.inference_mode()
-    def segment_clip(self, frames: Sequence[np.ndarray]) -> list[SegmentationResult]:
+    def segment_clip(
+        self, frames: Sequence[np.ndarray], step_s: float = USUAL_STEP_S
+    ) -> list[SegmentationResult]:
         """The clip model: masks of all frames, each decoded from the whole clip.
 
-        frames: 1 to T arrays (H, W, 3) uint8 RGB, oldest first.
+        frames: 1 to T arrays (H, W, 3) uint8 RGB, oldest first; step_s: time between two [s].
 
         Raises:
             ValueError: no frame, or more than T.
@@ -165,7 +171,7 @@ class StreamingSegmenter:
             raise ValueError(f"expected 1 to {self.clip_length} frames, got {len(frames)}")
         encoded = [self.encode(frame) for frame in frames]
         with self.autocast():
-            probs = self.method.clip([e.features for e in encoded])
+            probs = self.method.clip([e.features for e in encoded], step_s)
         return [to_result(p, e.size) for p, e in zip(probs, encoded, strict=True)]
 
     def autocast(self) -> torch.autocast:

@@ -84,7 +84,7 @@ class VideoSegmenter:
             if reset is not None:
                 self.reset(reset)
         stays = self._stays(frame, stride)
-        result, state = self.segmenter.step_encoded(encoded, self._state)
+        result, state = self.segmenter.step_encoded(encoded, self._state, self._since_s(frame))
         report = self.stability.update(result.mask, frame.stamp_ns)
         reset, self._reset, self._previous = self._reset, None, frame
         self._passed += 1
@@ -95,6 +95,10 @@ class VideoSegmenter:
     def _stays(self, frame: FrameInfo, stride: ClipStride) -> bool:
         if self._previous is None:
             return True
-        since_s = (frame.stamp_ns - self._stayed_ns) / NS
+        since_s = self._since_s(frame)
         step_s = (frame.stamp_ns - self._previous.stamp_ns) / NS
         return stride.is_reached(self._passed + 1, since_s, step_s)
+
+    def _since_s(self, frame: FrameInfo) -> float:
+        """Time since the last frame that stayed [s]; 0 before the first."""
+        return 0.0 if self._previous is None else (frame.stamp_ns - self._stayed_ns) / NS

@@ -28,6 +28,7 @@ from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.encoders.class_text import text_width
 from t2g_core.labels import colour_of
 from t2g_core.model.image_motion import structure
+from t2g_core.model.motion_aware_mean import USUAL_STEP_S
 from t2g_core.streaming.streaming_segmenter import (
     EncodedFrame,
     StreamingSegmenter,
@@ -245,7 +246,7 @@ def decode(
 ) -> tuple[torch.Tensor, object]:
     """A step without what makes a mask of its probabilities."""
     with segmenter.autocast():
-        return segmenter.method.step(encoded.features, state.method)
+        return segmenter.method.step(encoded.features, state.method, USUAL_STEP_S)
 
 
 def timed(call: Callable[[], object], device: str) -> float:

@@ -12,6 +12,7 @@ from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.config import Config, TrainConfig
 from t2g_core.encoders.class_text import embed_class_names
 from t2g_core.model.frozen_tokens import TrainablePart
+from t2g_core.training.augment import MOVE_STEP_S
 from t2g_core.training.clip_sampler import Clip
 from t2g_core.training.encoded_clips import EncodedClip, encode
 from t2g_core.training.losses import TrainingLoss
@@ -110,7 +111,8 @@ def random_clip(config: TrainConfig, classes: int) -> Clip:
     blocks = torch.randint(0, classes, (-(-height // 32), -(-width // 32)), generator=drawn)
     labels = blocks.repeat_interleave(32, 0).repeat_interleave(32, 1)[:height, :width]
     labels = labels.expand(config.clip_frames, -1, -1)
-    return Clip(images.to(torch.uint8).numpy(), labels.to(torch.uint8).contiguous().numpy())
+    labels = labels.to(torch.uint8).contiguous()
+    return Clip(images.to(torch.uint8).numpy(), labels.numpy(), MOVE_STEP_S)
 
 
 def peak_memory(device: str) -> int:

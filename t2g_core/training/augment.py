@@ -18,6 +18,8 @@ from t2g_core.labels import IGNORE_INDEX
 
 Rng = np.random.Generator
 
+MOVE_STEP_S = 1 / 15  # between the frames of a virtual drive: a usual camera's
+
 
 @dataclass(frozen=True)
 class Crop:

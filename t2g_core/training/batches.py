@@ -101,7 +101,7 @@ class TrainingBatches:
         mirrored = bool(rng.random() < 0.5)
         corner = rng.random(2)
         stride = int(rng.choice([r for r in self.config.train.strides if r]))
-        chosen = self.sampler.draw_frames(rng, stride)
+        chosen, step_s = self.sampler.draw_frames(rng, stride)
         first = min(labelled_positions(chosen)) if chosen[0].label_path is None else 0
         first = min(first, len(chosen) - frames)
         parts = [self.plain(frame, mirrored) for frame in chosen[first : first + frames]]
@@ -110,6 +110,7 @@ class TrainingBatches:
             torch.cat([part.tokens for part in parts], dim=1),
             torch.cat([part.labels for part in parts]),
             torch.cat([part.structure for part in parts]),
+            torch.tensor(step_s),
         )
 
     def _window(self, frame: EncodedClip, corner: np.ndarray) -> EncodedClip:

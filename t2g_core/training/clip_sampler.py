@@ -10,14 +10,23 @@ from t2g_core.config import TrainConfig
 from t2g_core.data.video import Video, VideoFrame
 from t2g_core.images.files import read_image
 from t2g_core.labels import IGNORE_INDEX
-from t2g_core.training.augment import Crop, apply_crop, camera_move, distort_clip, draw_crop
+from t2g_core.training.augment import (
+    MOVE_STEP_S,
+    Crop,
+    apply_crop,
+    camera_move,
+    distort_clip,
+    draw_crop,
+)
 
 
 class Clip(NamedTuple):
-    """images (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8 class ids, 255 void."""
+    """images (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8 class ids, 255 void; step_s: time
+    between two of its frames [s], 0 for a single frame."""
 
     images: np.ndarray
     labels: np.ndarray
+    step_s: float
 
 
 class ClipSampler:
@@ -49,7 +58,7 @@ class ClipSampler:
 
     def __call__(self, index: int) -> Clip:
         """Clip number `index`, any non-negative integer."""
-        rng, frames, stride = self._begin(index)
+        rng, (frames, step_s), stride = self._begin(index)
         labels = [frame.read_label() for frame in frames]
         crops = self._draw_crops(rng, labels[labelled_positions(frames)[-1]], still=stride == 0)
         size = self.config.crop_size
@@ -60,19 +69,21 @@ class ClipSampler:
         images = distort_clip([image.astype(np.float32) / 255 for image in images], rng)
         images = [(image * 255).round().astype(np.uint8) for image in images]
         cut = [apply_crop(y, crop, size, label=True) for y, crop in zip(labels, crops, strict=True)]
-        return Clip(np.stack(images), np.stack(cut))
+        return Clip(np.stack(images), np.stack(cut), step_s if stride else MOVE_STEP_S)
 
     def labelled(self, index: int) -> list[int]:
         """Positions of clip number `index` that have a label; never empty."""
-        _, frames, _ = self._begin(index)
+        _, (frames, _), _ = self._begin(index)
         return labelled_positions(frames)
 
-    def draw_frames(self, rng: np.random.Generator, stride: int) -> list[VideoFrame]:
-        """clip_frames frames of one video, `stride` of its frames apart, oldest first."""
+    def draw_frames(self, rng: np.random.Generator, stride: int) -> tuple[list[VideoFrame], float]:
+        """clip_frames frames of one video, `stride` of its frames apart, oldest first, and the
+        time between two of them [s]."""
         video, start = self.starts[stride][rng.integers(len(self.starts[stride]))]
-        return self._frames(video, start, stride)
+        step_s = stride / video.rate_hz if video.rate_hz else 0.0
+        return self._frames(video, start, stride), step_s
 
-    def _begin(self, index: int) -> tuple[np.random.Generator, list[VideoFrame], int]:
+    def _begin(self, index: int) -> tuple[np.random.Generator, tuple[list[VideoFrame], float], int]:
         rng = np.random.default_rng([self.config.seed, index])
         stride = int(rng.choice(self.config.strides))
         return rng, self.draw_frames(rng, stride), stride

@@ -40,11 +40,12 @@ SAMPLING = (
 
 class EncodedClip(NamedTuple):
     """tokens (L, T, N, C), of the precision; labels (T, H, W) uint8, H = 16h and N = h * w;
-    structure (T, H/2, W/2) uint8 (`image_motion.structure`)."""
+    structure (T, H/2, W/2) uint8 (`image_motion.structure`); step_s () float32, see `Clip`."""
 
     tokens: torch.Tensor
     labels: torch.Tensor
     structure: torch.Tensor
+    step_s: torch.Tensor
 
 
 def encode(method: Method, clip: Clip, device: str, precision: str) -> EncodedClip:
@@ -54,7 +55,9 @@ def encode(method: Method, clip: Clip, device: str, precision: str) -> EncodedCl
         features = method.encode(images)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     tokens = torch.stack(features.tokens).to(dtype).cpu()
-    return EncodedClip(tokens, torch.from_numpy(clip.labels), structure(images))
+    return EncodedClip(
+        tokens, torch.from_numpy(clip.labels), structure(images), torch.tensor(clip.step_s)
+    )
 
 
 def keep(path: Path, clip: EncodedClip) -> None:
@@ -101,7 +104,10 @@ class DistortedClips:
         if not self.cached:
             clip = encode(self.method, self.sampler(index), self.device, self.precision)
             return EncodedClip(
-                clip.tokens[:, first:last], clip.labels[first:last], clip.structure[first:last]
+                clip.tokens[:, first:last],
+                clip.labels[first:last],
+                clip.structure[first:last],
+                clip.step_s,
             )
         number = self.number(index)
         path = self._path(number)
@@ -112,6 +118,7 @@ class DistortedClips:
                 file.get_slice("tokens")[:, first:last],
                 file.get_slice("labels")[first:last],
                 file.get_slice("structure")[first:last],
+                file.get_tensor("step_s"),
             )
 
     def missing(self, indices: Iterable[int]) -> list[int]:
@@ -156,7 +163,8 @@ class PlainFrames:
             label = cv2.resize(frame.read_label(), size, interpolation=cv2.INTER_NEAREST)
             if mirrored:
                 image, label = image[:, ::-1], label[:, ::-1]
-            clip = Clip(np.ascontiguousarray(image)[None], np.ascontiguousarray(label)[None])
+            image, label = np.ascontiguousarray(image), np.ascontiguousarray(label)
+            clip = Clip(image[None], label[None], step_s=0.0)
             keep(path, encode(self.method, clip, self.device, self.precision))
         return EncodedClip(**load_file(path))
 
@@ -172,4 +180,4 @@ def crop_tokens(clip: EncodedClip, left: int, top: int, size: tuple[int, int]) -
     window = grid[:, :, top : top + rows, left : left + columns].flatten(2, 3)
     y, x = slice(16 * top, 16 * top + size[1]), slice(16 * left, 16 * left + size[0])
     y2, x2 = (slice(s.start // 2, s.stop // 2) for s in (y, x))
-    return EncodedClip(window, clip.labels[:, y, x], clip.structure[:, y2, x2])
+    return EncodedClip(window, clip.labels[:, y, x], clip.structure[:, y2, x2], clip.step_s)

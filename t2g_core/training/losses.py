@@ -29,10 +29,10 @@ class TrainingLoss(nn.Module):
         """One forward pass: the weighted losses by name; FloatingPointError for NaN or infinity."""
         c = self.config.train
         device = self.class_weights.device
-        frames, target = collate(batch, device)
+        frames, target, step_s = collate(batch, device)
         length = target.shape[1]
         with torch.autocast(device.type, torch.bfloat16, enabled=c.precision == "bf16"):
-            predictions = self.model(frames, length, stage.trains == FRAME_PATH)
+            predictions = self.model(frames, length, stage.trains == FRAME_PATH, step_s)
         predictions = [Prediction(*(x if x is None else x.float() for x in p)) for p in predictions]
         check_finite(predictions)
         together = len(predictions)  # a head without a memory: frame by frame
@@ -61,14 +61,16 @@ def check_finite(predictions: list[Prediction]) -> None:
 
 def collate(
     batch: list[EncodedClip], device: str | torch.device
-) -> tuple[FrozenTokens, torch.Tensor]:
-    """Stack B clips of one length T: their B*T frames, clip by clip, and target (B, T, H, W)."""
+) -> tuple[FrozenTokens, torch.Tensor, torch.Tensor]:
+    """Stack B clips of one length T: their B*T frames, clip by clip, target (B, T, H, W), and the
+    time between two frames of each clip, (B,) [s]."""
     tokens = torch.stack([clip.tokens for clip in batch], dim=1).float()
     target = torch.stack([clip.labels for clip in batch]).long()
     tokens = list(tokens.flatten(1, 2).to(device))  # (L, B, T, N, C) -> L times (B*T, N, C)
     grid = target.shape[-2] // PATCH, target.shape[-1] // PATCH
     seen = torch.stack([clip.structure for clip in batch]).flatten(0, 1)
-    return FrozenTokens(tokens, grid, seen), target.to(device)
+    step_s = torch.stack([clip.step_s for clip in batch])
+    return FrozenTokens(tokens, grid, seen), target.to(device), step_s.to(device)
 
 
 def jaccard_loss(probs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

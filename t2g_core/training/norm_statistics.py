@@ -38,7 +38,7 @@ def fit_norms(
         norm.train()
     kind = torch.device(device).type
     for batch in batches:
-        frames, _ = collate(batch, device)
+        frames, *_ = collate(batch, device)
         with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
             model.encode_frames(frames)
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from t2g_core.model.image_motion import structure
-from t2g_core.model.motion_aware_mean import Appearance, MotionAwareMean, warp
+from t2g_core.model.motion_aware_mean import USUAL_STEP_S, Appearance, MotionAwareMean, warp
 
+STEP_S = 0.2
 CLASSES, HEIGHT, WIDTH = 3, 4, 6  # cells of stride 8; probabilities are twice as fine
 
 
@@ -26,7 +27,7 @@ def test_untrained_it_is_a_running_mean():
     """p = (q_3 + r q_2 + r^2 q_1) / (1 + r + r^2), whatever frames look like."""
     module = MotionAwareMean(8)
     first, second, third = probs = random_probs(3)
-    means = module.of_clip(probs, appearances(module, 3))
+    means = module.of_clip(probs, appearances(module, 3), STEP_S)
     r = 0.75 * torch.tensor(3.0).sigmoid()
     torch.testing.assert_close(means[0], first)
     torch.testing.assert_close(means[1], (second + r * first) / (1 + r))
@@ -40,7 +41,7 @@ def test_every_parameter_can_be_learned():
     module = MotionAwareMean(8)
     torch.nn.init.constant_(module.retention[-1].weight, 0.1)
     probs = [p.requires_grad_() for p in random_probs(3)]
-    module.of_clip(probs, appearances(module, 3))[-1][:, 0].sum().backward()
+    module.of_clip(probs, appearances(module, 3), STEP_S)[-1][:, 0].sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
     assert all(p.grad.abs().sum() > 0 for p in probs)
 
@@ -76,8 +77,8 @@ def test_the_past_follows_the_motion_of_the_images():
     inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))
     errors = []
     for pair in (seen, (None, None)):
-        _, past = module(probs, module.appearance(context, pair[0]), None)
-        mean, _ = module(uniform, module.appearance(context, pair[1]), past)
+        _, past = module(probs, module.appearance(context, pair[0]), None, STEP_S)
+        mean, _ = module(uniform, module.appearance(context, pair[1]), past, STEP_S)
         back = (1.75 * mean - uniform) / 0.75  # what came from the past
         errors.append((back - moved(probs, -2, 0))[inner].abs().mean())
     assert errors[0] < 0.1 * errors[1]
@@ -97,8 +98,8 @@ def test_what_is_not_found_again_is_forgotten():
     keys = appearances(module, 1)[0].keys
     turned = keys.clone()
     turned[..., : WIDTH // 2] *= -1
-    _, past = module(first, Appearance(keys), None)
-    mean, after = module(second, Appearance(turned), past)
+    _, past = module(first, Appearance(keys), None, STEP_S)
+    mean, after = module(second, Appearance(turned), past, STEP_S)
     lost, kept = (..., slice(0, WIDTH - 2)), (..., slice(WIDTH + 2, None))
     torch.testing.assert_close(mean[lost], second[lost])
     torch.testing.assert_close(mean[kept], ((second + 0.75 * first) / 1.75)[kept])
@@ -112,7 +113,31 @@ def test_a_stream_that_carries_its_state_on_gives_the_means_of_the_clip():
         torch.nn.init.normal_(parameter, std=0.3)
     probs, found = random_probs(4), appearances(module, 4)
     past = None
-    for q, now, expected in zip(probs, found, module.of_clip(probs, found), strict=True):
-        mean, past = module(q, now, past)
+    for q, now, expected in zip(probs, found, module.of_clip(probs, found, STEP_S), strict=True):
+        mean, past = module(q, now, past, STEP_S)
         torch.testing.assert_close(mean, expected, atol=0, rtol=0)
-    assert not torch.allclose(mean, module(probs[-1], found[-1], None)[0], atol=1e-3)
+    assert not torch.allclose(mean, module(probs[-1], found[-1], None, STEP_S)[0], atol=1e-3)
+
+
+def means_after(step_s) -> torch.Tensor:
+    """The second of two frames under a gate that looks at the time alone."""
+    module = MotionAwareMean(8)
+    with torch.no_grad():
+        for parameter in module.retention.parameters():
+            parameter.zero_()
+        module.retention[0].weight[0, 5] = 1.0
+        module.retention[-1].weight[0, 0] = -2.0
+    return module.of_clip(random_probs(2), appearances(module, 2), step_s)[1]
+
+
+def test_the_gate_sees_how_long_ago_the_past_was():
+    first, second = random_probs(2)
+    short, long = (means_after(step_s) for step_s in (USUAL_STEP_S, 1.0))
+    assert (short - second).abs().mean() > 5 * (long - second).abs().mean()
+    both = means_after(torch.tensor([USUAL_STEP_S, 1.0]))  # each clip of a batch has its own
+    torch.testing.assert_close(both, torch.stack([short[0], long[1]]))
+
+
+@pytest.mark.parametrize(("step_s", "same_as"), [(0.0, USUAL_STEP_S), (3600.0, 4.0), (1e-9, 0.01)])
+def test_a_step_that_nobody_knows_or_believes_is_a_usual_or_the_nearest_one(step_s, same_as):
+    torch.testing.assert_close(means_after(step_s), means_after(same_as))

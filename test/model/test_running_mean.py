@@ -18,7 +18,8 @@ class Given:
     def start(self):
         return ()
 
-    def step(self, features, state):
+    def step(self, features, state, step_s):
+        assert step_s == 0.1
         return features, state
 
 
@@ -26,10 +27,10 @@ def test_the_mean_by_hand():
     mean = RunningMean(Given(), 0.5)
     frames = [torch.tensor(v) for v in ([1.0, 0.0], [0.0, 1.0], [0.0, 1.0])]
     expected = [[1.0, 0.0], [0.5, 0.5], [0.25, 0.75]]
-    assert [probs.tolist() for probs in mean.clip(frames)] == expected
+    assert [probs.tolist() for probs in mean.clip(frames, 0.1)] == expected
     state = mean.start()
     for frame, wanted in zip(frames, expected, strict=True):
-        probs, state = mean.step(frame, state)
+        probs, state = mean.step(frame, state, 0.1)
         assert probs.tolist() == wanted
 
 

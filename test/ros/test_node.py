@@ -77,7 +77,7 @@ def test_results_equal_the_offline_model_with_broken_images_in_between(harness, 
     bad_before = int(harness.values()["dropped_bad_image"])
     for number in range(8):
         image = picture(number)
-        result, state = offline.step(image, state)
+        result, state = offline.step(image, state, step_s=0.1)
         report = stability.update(result.mask, (1000 + number) * 10**8)
         message = message_of(image, 100.0 + number / 10)
         if number % 2:

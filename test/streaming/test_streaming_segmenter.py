@@ -12,6 +12,7 @@ from small_model import small_segmenter
 from t2g_core.model.time2general import semantic_probs
 from t2g_core.streaming.streaming_segmenter import to_result
 
+STEP_S = 0.2
 TOLERANCE = 1e-5  # of probabilities; the sums run in another order
 
 
@@ -24,7 +25,7 @@ def clip_probs(segmenter, frames) -> torch.Tensor:
     """The clip model's probabilities of the newest frame."""
     with torch.inference_mode():
         encoded = [segmenter.encode(frame) for frame in frames]
-        return segmenter.method.clip([e.features for e in encoded])[-1]
+        return segmenter.method.clip([e.features for e in encoded], STEP_S)[-1]
 
 
 def stream_probs(segmenter, frames) -> list[torch.Tensor]:
@@ -33,7 +34,7 @@ def stream_probs(segmenter, frames) -> list[torch.Tensor]:
     with torch.inference_mode():
         for frame in frames:
             encoded = segmenter.encode(frame)
-            result, state = segmenter.method.step(encoded.features, state)
+            result, state = segmenter.method.step(encoded.features, state, STEP_S)
             probs.append(result)
     return probs
 
@@ -61,7 +62,7 @@ def test_the_pixels_memory_of_a_stream_is_that_of_masks_decoded_in_their_turn(he
             segmenter.method.trained.encode_frames(segmenter.encode(frame).features)[0]
             for frame in frames
         ]
-        expected = memory.of_clip(alone, [m.appearance for m in maps])
+        expected = memory.of_clip(alone, [m.appearance for m in maps], STEP_S)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=TOLERANCE, rtol=0)
     assert (found[-1] - alone[-1]).abs().max() > 1e-3
@@ -146,9 +147,10 @@ def test_depth_tokens_travel_with_the_rgb_tokens():
     frame = segmenter.encode(frames[0]).features
     assert len(frame.tokens) == 8 and not torch.equal(frame.tokens[0], frame.tokens[4])
     flat = [*frame.tokens[:4], *(torch.zeros_like(t) for t in frame.tokens[4:])]
+    start = segmenter.method.start()
     with torch.inference_mode():
-        probs, _ = segmenter.method.step(frame, segmenter.method.start())
-        without, _ = segmenter.method.step(frame._replace(tokens=flat), segmenter.method.start())
+        probs, _ = segmenter.method.step(frame, start, STEP_S)
+        without, _ = segmenter.method.step(frame._replace(tokens=flat), start, STEP_S)
     assert not torch.allclose(probs, without, atol=1e-4)
 
 
@@ -158,10 +160,10 @@ def test_a_model_of_both_encoders_runs_on_rgb_alone_with_gates_at_one():
     frame = segmenter.encode(frames[0]).features
     with torch.inference_mode():
         alone = frame._replace(tokens=frame.tokens[:4])
-        rgb, _ = segmenter.method.step(alone, segmenter.method.start())
+        rgb, _ = segmenter.method.step(alone, segmenter.method.start(), STEP_S)
         for layer in segmenter.method.trained.head.stability_queries.layers:
             layer.depth_gate.fill_(50.0)  # its sigmoid is 1
-        both, _ = segmenter.method.step(frame, segmenter.method.start())
+        both, _ = segmenter.method.step(frame, segmenter.method.start(), STEP_S)
     torch.testing.assert_close(rgb, both)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import torch
 from small_model import small_segmenter
 
 from t2g_core.streaming.continuity import NS, FrameInfo
@@ -46,7 +49,7 @@ def test_a_frame_that_does_not_stay_gets_the_mask_it_would_get_and_leaves_no_tra
     segmenter = small_segmenter()
     first, passing, last = images([(60, 90)] * 3)
     _, state = segmenter.step(first, segmenter.start())
-    expected = [segmenter.step(frame, state)[0].mask for frame in (passing, last)]
+    expected = [segmenter.step(f, state, s)[0].mask for f, s in ((passing, 1.0), (last, 2.0))]
     video = VideoSegmenter(segmenter, 2)
     found = [
         video.segment(frame, FrameInfo(k * NS, (60, 90)), 3.0, ClipStride(frames=2))
@@ -55,6 +58,28 @@ def test_a_frame_that_does_not_stay_gets_the_mask_it_would_get_and_leaves_no_tra
     assert [frame.buffer_fill for frame in found] == [1, 2, 2]
     for frame, mask in zip(found[1:], expected, strict=True):
         np.testing.assert_array_equal(frame.result.mask, mask)
+
+
+def test_the_memory_is_told_how_long_ago_the_frame_was_that_stayed():
+    """By a gate that keeps all of a second ago and nothing of two seconds ago."""
+    segmenter = small_segmenter()
+    gate = segmenter.method.trained.head.pixel_memory.retention
+    with torch.no_grad():
+        for parameter in gate.parameters():
+            parameter.zero_()
+        gate[0].weight[0, 5], gate[0].bias[0] = 10.0, -10 * math.log(15 * 1.2)
+        gate[-1].weight[0, 0], gate[-1].bias[0] = -50.0, 10.0
+    first, passing, last = images([(60, 90)] * 3)
+    video = VideoSegmenter(segmenter, 2)
+    found = [
+        video.segment(frame, FrameInfo((k + 5) * NS, (60, 90)), 3.0, ClipStride(frames=2))
+        for k, frame in enumerate((first, passing, last))
+    ]
+    _, state = segmenter.step(first, segmenter.start())
+    for result, frame, seconds in zip(found[1:], (passing, last), (1.0, 2.0), strict=True):
+        both = {s: segmenter.step(frame, state, s)[0].confidence for s in (1.0, 2.0)}
+        np.testing.assert_array_equal(result.result.confidence, both.pop(seconds))
+        assert (both.popitem()[1] != result.result.confidence).mean() > 0.1
 
 
 @pytest.mark.parametrize("head", ["time2general", "conv"])

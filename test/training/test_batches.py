@@ -106,7 +106,7 @@ def test_tokens_labels_and_structure_are_cut_at_the_same_place():
     rows = torch.arange(3).repeat_interleave(16)[:, None]
     columns = torch.arange(4).repeat_interleave(16)
     labels = (rows * 4 + columns)[None].to(torch.uint8)  # each pixel: the number of its token
-    clip = EncodedClip(tokens, labels, labels[:, ::2, ::2])
+    clip = EncodedClip(tokens, labels, labels[:, ::2, ::2], torch.tensor(0.1))
     cut = crop_tokens(clip, left=1, top=1, size=(48, 32))
     assert cut.tokens.flatten().tolist() == [5, 6, 7, 9, 10, 11]
     assert cut.labels[0, ::16, ::16].flatten().tolist() == [5, 6, 7, 9, 10, 11]

@@ -17,7 +17,7 @@ def clips(seed: int, level: float) -> list[EncodedClip]:
     drawn = torch.Generator().manual_seed(seed)
     tokens = torch.randn(4, 2, 24, 192, generator=drawn) + level
     flat = torch.zeros(2, 64, 96, dtype=torch.uint8)
-    return [EncodedClip(tokens, flat, flat[:, ::2, ::2])]
+    return [EncodedClip(tokens, flat, flat[:, ::2, ::2], torch.tensor(0.1))]
 
 
 def test_statistics_are_the_mean_over_the_batches_and_nothing_else_changes():
