@@ -47,7 +47,7 @@ def save_checkpoint(
     note: provenance and licence of the training data, read by people. palette: RGB colours of the
     classes; None takes those of their names.
     """
-    text = getattr(model.head, "text", None)
+    queries = getattr(model.head, "stability_queries", None)
     metadata = {
         "format": FORMAT,
         "config": asdict(config),
@@ -56,7 +56,7 @@ def save_checkpoint(
         "pixel_mean": PIXEL_MEAN,
         "pixel_std": PIXEL_STD,
         TOKEN_WIDTH: model.standardize.mean.shape[1],
-        TEXT_WIDTH: text.shape[1] if text is not None else 0,
+        TEXT_WIDTH: 0 if queries is None else queries.text.shape[1],
         "note": note,
     }
     tensors = {

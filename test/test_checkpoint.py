@@ -65,7 +65,7 @@ def test_the_shipped_checkpoint_is_small_and_complete():
     checkpoint = load_checkpoint()
     assert checkpoint.class_names == CAMVID_CLASSES
     assert checkpoint.config.time2general.clip_length == 8
-    assert checkpoint.model.head.text.shape == (11, 384)
+    assert checkpoint.model.head.stability_queries.text.shape == (11, 384)
     assert all(torch.isfinite(t).all() for t in checkpoint.model.state_dict().values())
 
 

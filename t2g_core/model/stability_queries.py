@@ -12,7 +12,7 @@ class StabilityQueries(nn.Module):
     One set of queries serves all frames; a frame's maps depend on that frame alone, so a stream
     can compute them once and keep them.
 
-    text_width: E of the text embeddings; 0: no text, the queries are not biased.
+    text (K, E): frozen embeddings of the class names, K <= Q; E = 0: the queries are not biased.
     text_bias: what text adds to the queries.
         `mean`: the mean of the projected class embeddings to every query that reads tokens, times a
             gate that starts at zero, as in the paper.
@@ -35,7 +35,7 @@ class StabilityQueries(nn.Module):
         dim: int,
         token_width: int,
         num_layers: int,
-        text_width: int,
+        text: torch.Tensor,
         write_back: str,
         depth_projections: str | None = None,
         text_bias: str = "mean",
@@ -44,9 +44,10 @@ class StabilityQueries(nn.Module):
         _check(write_back, depth_projections, text_bias)
         self.text_bias = text_bias
         self.queries = nn.Parameter(torch.randn(num_queries, dim))
-        self.has_text = text_width > 0 and write_back != "none"
+        self.register_buffer("text", text)
+        self.has_text = text.shape[1] > 0 and write_back != "none"
         if self.has_text:
-            self.text_projection = nn.Linear(text_width, dim)
+            self.text_projection = nn.Linear(text.shape[1], dim)
             gate = torch.zeros(()) if text_bias == "mean" else torch.ones(())
             self.text_gate = nn.Parameter(gate)  # alpha_txt
         self.layers = nn.ModuleList()
@@ -56,35 +57,36 @@ class StabilityQueries(nn.Module):
             else:
                 self.layers.append(QueryModulation(dim, token_width, write_back, depth_projections))
 
-    def biased(self, text: torch.Tensor) -> torch.Tensor:
+    def biased(self) -> torch.Tensor:
         """The queries that read tokens; S without text.
 
         `mean`: S + alpha_txt * e, with e the mean of the projected class embeddings. `per_class`:
         the same for the first K queries, with e the projection of the query's own class.
-        text (K, E): frozen embeddings of the class names, K <= Q. Returns (Q, d).
+        Returns (Q, d).
         """
         if not self.has_text:
             return self.queries
         if self.text_bias == "mean":
-            return self.queries + self.text_gate * self.text_projection(text).mean(dim=0)
-        unit = nn.functional.layer_norm(text, text.shape[1:])  # entries of size one, as S has
+            return self.queries + self.text_gate * self.text_projection(self.text).mean(dim=0)
+        unit = nn.functional.layer_norm(
+            self.text, self.text.shape[1:]
+        )  # entries of size one, as S has
         classes = self.text_gate * self.text_projection(unit)
-        rest = len(self.queries) - len(text)
+        rest = len(self.queries) - len(self.text)
         if rest < 0:
-            raise ValueError(f"{len(self.queries)} queries are fewer than {len(text)} classes")
+            raise ValueError(f"{len(self.queries)} queries are fewer than {len(self.text)} classes")
         return self.queries + nn.functional.pad(classes, (0, 0, 0, rest))
 
-    def for_decoder(self, text: torch.Tensor) -> torch.Tensor:
+    def for_decoder(self) -> torch.Tensor:
         """S of the decoder's first stage, (Q, d)."""
-        return self.biased(text) if self.text_bias == "per_class" else self.queries
+        return self.biased() if self.text_bias == "per_class" else self.queries
 
-    def forward(self, tokens: list[torch.Tensor], text: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
         """One U (B, N, d) a layer.
 
         tokens: one (B, N, C) a layer; with a depth encoder its layers follow in the same order.
-        text (K, E).
         """
-        queries, count = self.biased(text), len(self.layers)
+        queries, count = self.biased(), len(self.layers)
         depth = tokens[count:] or [None] * count
         return [
             layer(queries, x, x_depth)

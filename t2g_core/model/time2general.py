@@ -102,14 +102,13 @@ class Time2General(nn.Module):
         """
         super().__init__()
         self.config = config
-        self.register_buffer("text", text)
         c = config
         self.stability_queries = StabilityQueries(
             c.num_queries,
             c.dim,
             token_width,
             num_layers,
-            text.shape[1],
+            text,
             c.write_back,
             c.depth_projections if has_depth else None,
             c.text_bias,
@@ -168,7 +167,7 @@ class Time2General(nn.Module):
         N = h * w, the tokens at stride 16; structure (B, 8h, 8w): `image_motion.structure`, for
         the pixels' memory.
         """
-        maps = self.stability_queries(tokens, self.text)
+        maps = self.stability_queries(tokens)
         frame = self._pixels(maps, tokens, grid, structure)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
@@ -184,7 +183,7 @@ class Time2General(nn.Module):
         if self.pixel_classifier is None:
             raise ValueError("a stage of the frame path alone needs time2general.pixel_classifier")
         reads_maps = self.fusion.source != TOKENS
-        maps = self.stability_queries(tokens, self.text) if reads_maps else []
+        maps = self.stability_queries(tokens) if reads_maps else []
         maps = self._pixels(maps, tokens, grid)
         return Prediction(maps.logits.float().softmax(dim=1))
 
@@ -211,7 +210,7 @@ class Time2General(nn.Module):
         Returns class logits (B, stages, Q, K + 1) and mask embeddings (B, stages, Q, p) of every
         decoder stage; the last is the one predictions use.
         """
-        queries = self.stability_queries.for_decoder(self.text)
+        queries = self.stability_queries.for_decoder()
         states = self.decoder(queries, memory, self._sizes(grid))
         states = self.query_norm(torch.stack(states, dim=1))
         return self.to_class(states), self.to_mask(states)

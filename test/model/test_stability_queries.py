@@ -9,6 +9,8 @@ import torch
 
 from t2g_core.model.stability_queries import QueryModulation, StabilityQueries
 
+TEXT = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))  # of three classes
+
 
 def identity_modulation(write_back: str) -> QueryModulation:
     """d = C = 2 and every projection the identity."""
@@ -93,13 +95,13 @@ def test_depth_and_rgb_modulations_meet_half_way_until_the_gate_moves():
 
 def test_every_layer_reads_its_own_depth_tokens():
     torch.manual_seed(0)
-    module = StabilityQueries(3, 4, 5, 2, 6, "over_queries", "separate")
-    tokens, text = [torch.randn(2, 8, 5) for _ in range(4)], torch.randn(7, 6)
-    maps = module(tokens, text)
+    module = StabilityQueries(3, 4, 5, 2, TEXT, "over_queries", "separate")
+    tokens = [torch.randn(2, 8, 5) for _ in range(4)]
+    maps = module(tokens)
     for layer in range(2):
         changed = list(tokens)
         changed[2 + layer] = changed[2 + layer] + torch.randn(5)
-        again = module(changed, text)
+        again = module(changed)
         assert [torch.equal(a, b) for a, b in zip(maps, again, strict=True)] == [
             layer != 0,
             layer != 1,
@@ -110,35 +112,34 @@ def test_every_layer_reads_its_own_depth_tokens():
 
 def test_without_write_back_a_map_is_the_plain_projection():
     torch.manual_seed(0)
-    module = StabilityQueries(3, 4, 5, 1, 6, "none")
+    module = StabilityQueries(3, 4, 5, 1, TEXT, "none")
     tokens = torch.randn(2, 8, 5)
     layer = module.layers[0]
-    (u,) = module([tokens], torch.randn(7, 6))
+    (u,) = module([tokens])
     torch.testing.assert_close(u, layer.norm(layer.project(tokens)))
     assert {n.split(".")[0] for n, _ in module.named_parameters()} == {"queries", "layers"}
 
 
 def test_without_text_the_queries_are_not_biased():
-    module = StabilityQueries(3, 4, 5, 1, text_width=0, write_back="over_queries")
-    assert module.biased(torch.zeros(7, 0)) is module.queries
+    module = StabilityQueries(3, 4, 5, 1, text=torch.zeros(7, 0), write_back="over_queries")
+    assert module.biased() is module.queries
     assert not any("text" in name for name, _ in module.named_parameters())
 
 
 def test_text_biases_equation_1_only_once_its_gate_opens():
     torch.manual_seed(0)
-    module = StabilityQueries(3, 4, 5, 2, text_width=6, write_back="over_queries")
-    text = torch.randn(7, 6)
-    torch.testing.assert_close(module.biased(text), module.queries)  # alpha_txt starts at zero
+    module = StabilityQueries(3, 4, 5, 2, text=TEXT, write_back="over_queries")
+    torch.testing.assert_close(module.biased(), module.queries)  # alpha_txt starts at zero
     with torch.no_grad():
         module.text_gate.fill_(2.0)
-    context = module.text_projection(text).mean(0)
-    torch.testing.assert_close(module.biased(text), module.queries + 2 * context)
+    context = module.text_projection(TEXT).mean(0)
+    torch.testing.assert_close(module.biased(), module.queries + 2 * context)
 
 
 def test_one_map_a_layer_and_gradients_everywhere():
     torch.manual_seed(0)
-    module = StabilityQueries(3, 4, 5, 2, text_width=6, write_back="literal")
-    maps = module([torch.randn(2, 8, 5) for _ in range(2)], torch.randn(7, 6))
+    module = StabilityQueries(3, 4, 5, 2, text=TEXT, write_back="literal")
+    maps = module([torch.randn(2, 8, 5) for _ in range(2)])
     assert [m.shape for m in maps] == [(2, 8, 4)] * 2
     sum(m.square().sum() * torch.rand(()) for m in maps).backward()
     without = [n for n, p in module.named_parameters() if p.grad is None]
@@ -147,11 +148,11 @@ def test_one_map_a_layer_and_gradients_everywhere():
 
 def test_unknown_write_back_is_named():
     with pytest.raises(ValueError, match="over_queries, literal or none, got 'both'"):
-        StabilityQueries(3, 4, 5, 2, text_width=6, write_back="both")
+        StabilityQueries(3, 4, 5, 2, text=TEXT, write_back="both")
 
 
 def test_depth_without_write_back_is_refused():
     with pytest.raises(ValueError, match="write_back none reads no depth"):
-        StabilityQueries(3, 4, 5, 2, 6, "none", "separate")
+        StabilityQueries(3, 4, 5, 2, TEXT, "none", "separate")
     with pytest.raises(ValueError, match="separate or shared, got 'both'"):
-        StabilityQueries(3, 4, 5, 2, 6, "literal", "both")
+        StabilityQueries(3, 4, 5, 2, TEXT, "literal", "both")

@@ -71,6 +71,7 @@ def test_the_table_and_a_trace(head, config_file, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "step_over_encoder" in out and "% of the rate of a matrix product" in out
     assert ("depth encoder" in out) == (head == "depth")
+    assert ("step_over_step_without_depth" in out) == (head == "depth")
     assert json.loads(trace.read_text())["traceEvents"]
 
 

@@ -215,7 +215,7 @@ def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
     train(replace(config, train=replace(config.train, stages=alone)), arguments(data, tmp_path))
     found = load_file(tmp_path / "model.safetensors")
     torch.manual_seed(config.train.seed)
-    text = found["head.text"].float()
+    text = found["head.stability_queries.text"].float()
     fresh = build_trainable_part(config, 192, text).state_dict()
     moved = {name for name, value in fresh.items() if not torch.equal(value.half(), found[name])}
     assert "head.pixel_classifier.weight" in moved and "head.fusion.context8.0.weight" in moved
