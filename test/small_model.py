@@ -30,6 +30,7 @@ HEAD = Time2GeneralConfig(
     write_back="over_queries",
     text_bias="per_class",
     pixel_classifier=True,
+    pixels_from="tokens",
 )
 STAGES = (
     StageConfig(2, 1e-3, clip_frames=1, frames_per_step=2, plain_share=0.5, trains=FRAME_PATH),
@@ -45,9 +46,9 @@ TRAIN = TrainConfig(
 
 VARIANTS = {  # of Time2General
     "deformable": {"attention": "deformable"},
-    "no_pixel_memory": {"pixel_memory": False},
-    "coarse_past": {"pixel_memory": False, "coarse_past": True},
-    "queries_alone": {"pixel_classifier": False, "text_bias": "mean"},
+    "no_pixel_memory": {"pixel_memory": False, "pixels_from": "both"},
+    "coarse_past": {"pixel_memory": False, "coarse_past": True, "pixels_from": "maps"},
+    "queries_alone": {"pixel_classifier": False, "text_bias": "mean", "pixels_from": "maps"},
     "no_memory": {"pixel_memory": False, "clip_length": 1},
 }
 

@@ -103,11 +103,14 @@ class Time2General(nn.Module):
         super().__init__()
         self.config = config
         c = config
+        scales = 2 if c.attention == "dense" else 3
+        self.num_layers = num_layers
+        self.query_layers = scales if c.pixels_from == TOKENS else num_layers  # the last ones
         self.stability_queries = StabilityQueries(
             c.num_queries,
             c.dim,
             token_width,
-            num_layers,
+            self.query_layers,
             text,
             c.write_back,
             c.depth_projections if has_depth else None,
@@ -119,7 +122,7 @@ class Time2General(nn.Module):
             c.ffn_dim,
             c.num_blocks,
             c.clip_length,
-            num_scales=2 if c.attention == "dense" else 3,
+            num_scales=scales,
             attention=c.attention,
             coarse_past=c.coarse_past,
         )
@@ -167,7 +170,7 @@ class Time2General(nn.Module):
         N = h * w, the tokens at stride 16; structure (B, 8h, 8w): `image_motion.structure`, for
         the pixels' memory.
         """
-        maps = self.stability_queries(tokens)
+        maps = self._maps(tokens)
         frame = self._pixels(maps, tokens, grid, structure)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
@@ -183,9 +186,15 @@ class Time2General(nn.Module):
         if self.pixel_classifier is None:
             raise ValueError("a stage of the frame path alone needs time2general.pixel_classifier")
         reads_maps = self.fusion.source != TOKENS
-        maps = self.stability_queries(tokens) if reads_maps else []
+        maps = self._maps(tokens) if reads_maps else []
         maps = self._pixels(maps, tokens, grid)
         return Prediction(maps.logits.float().softmax(dim=1))
+
+    def _maps(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The query-conditioned maps of the layers that somebody reads."""
+        first = self.num_layers - self.query_layers
+        rgb, depth = tokens[: self.num_layers], tokens[self.num_layers :]
+        return self.stability_queries([*rgb[first:], *depth[first:]])
 
     def _pixels(
         self,

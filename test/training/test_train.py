@@ -106,8 +106,10 @@ def test_an_output_that_is_not_a_number_keeps_the_batch(data, tmp_path, monkeypa
         return model
 
     monkeypatch.setattr(module, "build_trainable_part", poisoned)
+    config = small_config()
+    config = replace(config, train=replace(config.train, stages=stages(2)))
     with pytest.raises(FloatingPointError, match="not finite at iteration 0; its batch is"):
-        train(small_config(), arguments(data, tmp_path))
+        train(config, arguments(data, tmp_path))
     assert torch.load(tmp_path / "nan_batch.pt")[0]["tokens"].ndim == 4
 
 
@@ -219,7 +221,8 @@ def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
     fresh = build_trainable_part(config, 192, text).state_dict()
     moved = {name for name, value in fresh.items() if not torch.equal(value.half(), found[name])}
     assert "head.pixel_classifier.weight" in moved and "head.fusion.context8.0.weight" in moved
-    assert not [name for name in moved if "decoder" in name or "pixel_memory" in name]
+    untouched = ("decoder", "pixel_memory", "stability_queries")
+    assert not [name for name in moved if any(part in name for part in untouched)]
     assert all(row.endswith(",,") for row in (tmp_path / "log.csv").read_text().splitlines())
 
 
@@ -236,7 +239,7 @@ def test_a_stage_of_the_temporal_parts_leaves_the_averaged_frame_path_as_it_was(
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in rates)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert {"head.to_class.weight", "head.pixel_memory.retention.2.weight"} <= moved
-    temporal = ("decoder", "query_norm", "to_class", "to_mask", "pixel_memory")
+    temporal = ("stability_queries", "decoder", "query_norm", "to_class", "to_mask", "pixel_memory")
     assert not [name for name in moved if name.split(".")[1] not in temporal]
 
 
@@ -256,7 +259,7 @@ def test_a_frame_path_is_taken_from_a_checkpoint_and_the_rest_is_trained(data, t
     assert all(torch.equal(first[name], second[name]) for name in weights)
     assert len((tmp_path / "second" / "log.csv").read_text().splitlines()) == 2
     for changed, sentence in (
-        (small_config("queries_alone"), "another frame path, first head.pixel_classifier"),
+        (small_config("queries_alone"), "another frame path, first head.fusion"),
         (replace(config, train=replace(config.train, stages=frames)), "the frame path alone"),
     ):
         with pytest.raises(ValueError, match=sentence):
