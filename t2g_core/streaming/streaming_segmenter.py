@@ -57,7 +57,8 @@ class StreamingSegmenter:
         self, checkpoint: Checkpoint, encoder: Encoder, device: str = "cpu", precision: str = AUTO
     ):
         """precision: what products are computed in, one of `device.PRECISIONS`."""
-        self.method: Method = checkpoint.model.with_encoder(encoder)
+        model = checkpoint.model.to(memory_format=torch.channels_last)  # as tokens lie
+        self.method: Method = model.with_encoder(encoder)
         self.device = device
         self.precision = find_precision(precision, device)
         self.input_size = checkpoint.config.input_size
