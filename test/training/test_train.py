@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from small_model import small_config, stages
+from small_model import small_config, stages, write_small_checkpoint
 from small_runs import arguments, brightness_videos, plain
 
 from t2g_core.build import build_trainable_part
@@ -21,7 +21,7 @@ from t2g_core.checkpoint import load_checkpoint
 from t2g_core.config import FRAME_PATH, TEMPORAL
 from t2g_core.training.losses import pixel_loss
 from t2g_core.training.run_state import best_so_far, keep_best
-from t2g_core.training.train import balanced_weights, learning_rate, train
+from t2g_core.training.train import balanced_weights, learning_rate, take_frame_path, train
 
 
 class Killed(Exception):
@@ -264,6 +264,31 @@ def test_a_frame_path_is_taken_from_a_checkpoint_and_the_rest_is_trained(data, t
     ):
         with pytest.raises(ValueError, match=sentence):
             train(changed, arguments(data, tmp_path / sentence[:9], frame_path=checkpoint))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"write_back": "none"},
+        {"text_bias": "mean"},
+        {"attention": "deformable"},
+        {"num_blocks": 1},
+        {"pixel_memory": False},
+        {"clip_length": 1, "pixel_memory": False},
+    ],
+)
+def test_rows_that_change_queries_decoder_or_memory_stand_on_one_frame_path(changes, tmp_path):
+    """As pixels come from the tokens; text may be missing too."""
+    path = tmp_path / "model.safetensors"
+    write_small_checkpoint(path)
+    config = small_config()
+    config = replace(config, time2general=replace(config.time2general, **changes))
+    given = load_checkpoint(path).model.frame_path_state()
+    for text in (torch.randn(11, 8), torch.zeros(11, 0)):
+        model = build_trainable_part(config, 192, text)
+        assert take_frame_path(path, [model], config.train, "cpu") == 2
+        state = model.state_dict()
+        assert all(torch.equal(state[name], value) for name, value in given.items())
 
 
 def test_a_frame_by_frame_head_has_no_temporal_stage():
