@@ -34,15 +34,18 @@ class ColourSegmenter:
 
     def __init__(self, clip_length: int = 1) -> None:
         self.clip_length = clip_length
+        self.steps_s: list[float] = []  # that it was told
 
     def start(self) -> tuple[np.ndarray, ...]:
         return ()
 
-    def step(self, frame: np.ndarray, state: tuple) -> tuple[ColourResult, tuple]:
+    def step(self, frame: np.ndarray, state: tuple, step_s: float) -> tuple[ColourResult, tuple]:
+        self.steps_s.append(step_s)
         state = (*state, frame)[-self.clip_length :]
         return self._segment(state[0]), state
 
-    def segment_clip(self, frames: Sequence[np.ndarray]) -> list[ColourResult]:
+    def segment_clip(self, frames: Sequence[np.ndarray], step_s: float) -> list[ColourResult]:
+        self.steps_s.append(step_s)
         assert 1 <= len(frames) <= self.clip_length
         return [self._segment(frames[0])] * len(frames)
 

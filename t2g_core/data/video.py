@@ -46,9 +46,9 @@ class Video:
     frames: tuple[VideoFrame, ...]
 
     @property
-    def times_s(self) -> tuple[float, ...]:
-        """When each frame was taken, from the first one on [s]."""
-        return tuple(i / self.rate_hz if i else 0.0 for i in range(len(self.frames)))
+    def step_s(self) -> float:
+        """Time between two frames [s]; 0.0 without a rate."""
+        return 1 / self.rate_hz if self.rate_hz else 0.0
 
     @property
     def labelled(self) -> tuple[int, ...]:

@@ -136,7 +136,7 @@ def evaluate_together(
         shared = for_each_reader(images, len(segmenters))
         runs = {
             name: VideoRun(
-                MODES[mode](segmenter, own_images, 1 / video.rate_hz if video.rate_hz else 0.0),
+                MODES[mode](segmenter, own_images, video.step_s),
                 VideoScorer(
                     matches[name],
                     SparseWindows(video, WINDOWS, static_threshold) if protocol == APPROX else None,

@@ -41,9 +41,8 @@ def frame_masks(
     segmenter: StreamingSegmenter, images: Iterable[np.ndarray], step_s: float
 ) -> Iterator[np.ndarray]:
     """Segment each frame on its own, from an empty state: the model without its memory."""
-    del step_s
     for image in images:
-        result, _ = segmenter.step(image, segmenter.start())
+        result, _ = segmenter.step(image, segmenter.start(), step_s)
         yield result.mask
 
 

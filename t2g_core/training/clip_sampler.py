@@ -80,8 +80,7 @@ class ClipSampler:
         """clip_frames frames of one video, `stride` of its frames apart, oldest first, and the
         time between two of them [s]."""
         video, start = self.starts[stride][rng.integers(len(self.starts[stride]))]
-        step_s = stride / video.rate_hz if video.rate_hz else 0.0
-        return self._frames(video, start, stride), step_s
+        return self._frames(video, start, stride), stride * video.step_s
 
     def _begin(self, index: int) -> tuple[np.random.Generator, tuple[list[VideoFrame], float], int]:
         rng = np.random.default_rng([self.config.seed, index])

@@ -49,13 +49,13 @@ def test_a_gap_cuts_the_recording(tmp_path):
     assert len({video.name for video in videos}) == 3
 
 
-def test_frames_have_times_at_the_rate_of_their_video(tmp_path):
+def test_frames_are_a_step_of_their_videos_rate_apart(tmp_path):
     for number in (10, 12, 14, 16):
         write_pair(tmp_path, "val", f"S_{number:05d}", index_label())
     (video,) = load_camvid(tmp_path, "val")  # numbers count at 30 Hz
-    assert video.times_s == pytest.approx([0, 1 / 15, 2 / 15, 3 / 15])
-    assert video.every(2).times_s == pytest.approx([0, 2 / 15])
-    assert replace(video, frames=video.frames[:1], rate_hz=0.0).times_s == (0.0,)
+    assert video.step_s == pytest.approx(1 / 15)
+    assert video.every(2).step_s == pytest.approx(2 / 15)
+    assert replace(video, frames=video.frames[:1], rate_hz=0.0).step_s == 0.0
 
 
 def test_of_equally_common_steps_the_smallest_is_the_rate(tmp_path):

@@ -46,6 +46,16 @@ def counting_scene(frames: int) -> np.ndarray:
     return np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None], (frames, 32, 32))
 
 
+@pytest.mark.parametrize("mode", ["stream", "clip"])
+def test_a_segmenter_is_told_the_time_between_frames(mode, tmp_path):
+    (video,) = load_camvid(write_camvid(tmp_path, counting_scene(6)), "val")
+    for every in (1, 3):
+        segmenter = ColourSegmenter(2)
+        evaluate(segmenter, [video.every(every)], CAMVID_CLASSES, mode=mode)
+        assert segmenter.steps_s == pytest.approx([every / video.rate_hz] * len(segmenter.steps_s))
+        assert segmenter.steps_s
+
+
 def masks_of(videos, segmenter, **options) -> list[int]:
     """Return the (only) class of each mask, in the order of evaluation."""
     seen = []

@@ -26,6 +26,13 @@ def test_a_clip_depends_on_seed_and_number_alone(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("stride", "step_s"), [(0, 1 / 15), (1, 1.0), (2, 2.0)])
+def test_a_clip_says_how_far_its_frames_are_apart(stride, step_s, tmp_path):
+    """Of a virtual move as of a usual camera, of others by the video's rate, here 1 Hz."""
+    sampler = ClipSampler(brightness_videos(tmp_path), replace(TRAIN, strides=(stride,)))
+    assert sampler(0).step_s == pytest.approx(step_s)
+
+
 def test_images_and_labels_are_cut_alike():
     """Nearest neighbour on both: the picture stays the picture of its label."""
     rng = np.random.default_rng(0)
