@@ -47,7 +47,7 @@ compare: setup
 	@set -e; . .ci/environment.sh; for head in $(HEADS); do \
 		t2g train config/$$head.yaml --root "$(CAMVID)" --out out/compare/$$head \
 			--cache out/compare/clips; done; \
-	t2g eval --root "$(CAMVID)" --corruption all --running-mean 0.3 0.5 0.7 --out out/compare/results \
+	t2g eval --root "$(CAMVID)" --corruption all --frame-path --running-mean 0.3 0.5 0.7 --out out/compare/results \
 		$(foreach head,$(HEADS),--checkpoint out/compare/$(head)/model.safetensors)
 
 lint: $(INSTALLED)

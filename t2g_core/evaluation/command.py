@@ -101,6 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "probabilities, a row a weight on the past, for example 0.3 0.5 0.7: what a method with a "
         "memory has to beat",
     )
+    parser.add_argument(
+        "--frame-path",
+        action="store_true",
+        help="also evaluate what the pixel classifier of a checkpoint with a memory sees in each "
+        "frame alone, without queries and memory (and its running means): what those bring",
+    )
     parser.add_argument("--device", default="cpu", help="default: %(default)s")
     parser.add_argument(
         "--precision",
@@ -158,9 +164,11 @@ def run(args: argparse.Namespace) -> int:
         paths,
         args.device,
         args.precision,
-        shared=bool(args.running_mean),
+        shared=bool(args.running_mean or args.frame_path),
         depth=not args.without_depth,
     )
+    if args.frame_path:
+        segmenters = with_frame_paths(segmenters)
     segmenters = with_running_means(segmenters, args.running_mean)
     rows = evaluate_all(segmenters, videos, dataset.class_names, args)
     document = rows[0] if len(rows) == 1 else {"results": rows}
@@ -255,6 +263,16 @@ def load_segmenters(
         name: StreamingSegmenter(c, encoders[keys[name]], device, precision)
         for name, c in checkpoints.items()
     }
+
+
+def with_frame_paths(segmenters: dict[str, StreamingSegmenter]) -> dict[str, StreamingSegmenter]:
+    """Each segmenter with a memory, followed by its frame path alone."""
+    found = {}
+    for name, segmenter in segmenters.items():
+        found[name] = segmenter
+        if segmenter.clip_length > 1:
+            found[f"{name}, frame path"] = segmenter.frame_path_alone()
+    return found
 
 
 def with_running_means(

@@ -132,6 +132,35 @@ class FrozenTokenMethod:
         return [prediction.probs for prediction in self.trained.head(frames, step_s)]
 
 
+class FramePath(FrozenTokenMethod):
+    """What the frame path of a trained part sees in each frame alone: no queries, no memory.
+
+    Beside the whole it tells what those bring on one and the same frame path.
+    """
+
+    def __init__(self, whole: FrozenTokenMethod):
+        """ValueError for a head without a frame path that sees by itself."""
+        super().__init__(whole.encoder, whole.trained)
+        if getattr(self.trained.head, "pixel_classifier", None) is None:
+            raise ValueError(
+                "the frame path alone: expected a model with a pixel classifier beside its queries"
+            )
+        self.clip_length = 1
+
+    def start(self) -> None:
+        """Nothing is kept."""
+
+    def step(self, features: FrozenTokens, state: None, step_s: float) -> tuple[torch.Tensor, None]:
+        """Probabilities of the pixel classifier."""
+        del state, step_s
+        tokens = self.trained.standardize(features.tokens)
+        return self.trained.head.classify_frames(tokens, features.grid).probs, None
+
+    def clip(self, features: Sequence[FrozenTokens], step_s: float) -> list[torch.Tensor]:
+        """Of each frame alone."""
+        return [self.step(frame, None, step_s)[0] for frame in features]
+
+
 def unflatten_frames(flat: tuple, frames: int) -> list[tuple[FrameMaps, torch.Tensor]]:
     """What `encode_frames` gave for B*T frames -> a list of T, each for B."""
 

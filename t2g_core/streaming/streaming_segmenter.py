@@ -15,7 +15,7 @@ from t2g_core.build import build_encoder
 from t2g_core.checkpoint import Checkpoint, load_checkpoint
 from t2g_core.device import AUTO, BF16, find_precision
 from t2g_core.encoders.preprocess import fit_size, normalise, resize
-from t2g_core.model.frozen_tokens import Encoder
+from t2g_core.model.frozen_tokens import Encoder, FramePath
 from t2g_core.model.method import Features, Method, State
 from t2g_core.model.motion_aware_mean import USUAL_STEP_S
 from t2g_core.model.running_mean import RunningMean
@@ -94,6 +94,17 @@ class StreamingSegmenter:
         smoothed = copy.copy(self)
         smoothed.method = RunningMean(self.method, weight)
         return smoothed
+
+    def frame_path_alone(self) -> StreamingSegmenter:
+        """The same model without its queries and its memory: what it sees in each frame alone.
+
+        Raises:
+            ValueError: a model whose frame path gives no masks by itself.
+        """
+        alone = copy.copy(self)
+        alone.method = FramePath(self.method)
+        alone.clip_length = 1
+        return alone
 
     def start(self) -> StreamState:
         """The state before the first frame."""

@@ -239,6 +239,19 @@ def test_running_means_are_rows_of_their_own(root, untrained, capsys):
     assert "no checkpoint here looks at each frame alone" in capsys.readouterr().err
 
 
+def test_a_frame_path_alone_is_a_row_with_running_means_of_its_own(root, tmp_path, capsys):
+    path = tmp_path / "small.safetensors"
+    write_small_checkpoint(path)
+    words = ("--root", root, "--checkpoint", path, "--frame-path", "--running-mean", 0.5)
+    rows = eval_json(capsys, *words)["results"]
+    names = [str(path), f"{path}, frame path", f"{path}, frame path + mean 0.5"]
+    assert [row["checkpoint"] for row in rows] == names
+    write_small_checkpoint(path, "queries_alone")
+    words = ["--root", str(root), "--checkpoint", str(path), "--frame-path"]
+    assert main(["eval", *words]) == 2
+    assert "expected a model with a pixel classifier" in capsys.readouterr().err
+
+
 def test_the_command_prints_one_flat_object_for_one_checkpoint(root, untrained, capsys):
     by_mode = {
         mode: eval_json(capsys, "--root", root, "--checkpoint", untrained, "--mode", mode)

@@ -68,6 +68,21 @@ def test_the_pixels_memory_of_a_stream_is_that_of_masks_decoded_in_their_turn(he
     assert (found[-1] - alone[-1]).abs().max() > 1e-3
 
 
+def test_the_frame_path_alone_is_the_pixel_classifier_of_each_frame():
+    segmenter, frames = small_segmenter(), video(3)
+    alone = segmenter.frame_path_alone()
+    found = stream_probs(alone, frames)
+    for frame, probs in zip(frames, found, strict=True):
+        with torch.inference_mode():
+            maps, _ = segmenter.method.trained.encode_frames(segmenter.encode(frame).features)
+        torch.testing.assert_close(probs, maps.logits.softmax(dim=1))
+    assert (found[-1] - stream_probs(segmenter, frames)[-1]).abs().max() > 1e-3
+    _, state = alone.step(frames[0], alone.start())
+    assert (alone.clip_length, state.fill, segmenter.clip_length) == (1, 1, 3)
+    clip = alone.segment_clip(frames[1:2])
+    assert np.array_equal(clip[0].mask, alone.step(frames[1], state)[0].mask)
+
+
 def test_step_and_segment_clip_agree_on_masks():
     segmenter, frames = small_segmenter("no_pixel_memory"), video(3)
     state = segmenter.start()
