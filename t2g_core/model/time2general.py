@@ -56,6 +56,10 @@ class Time2GeneralConfig:
     pixel_classifier: bool = False
     pixels_from: str = "maps"
 
+    def __post_init__(self):
+        if self.clip_length < 1:
+            raise ValueError(f"clip_length: expected 1 or more, got {self.clip_length}")
+
 
 class FrameMaps(NamedTuple):
     """What the masks of a frame are decoded from; it depends on that frame alone."""

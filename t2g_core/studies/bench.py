@@ -101,8 +101,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sweep",
         nargs="+",
         metavar=("WHAT", "VALUE"),
-        help="time encoder and step alone, at several values of frames (T), queries, size or "
-        "cameras: --sweep frames 2 4 8 16",
+        help="time encoder and step alone at several values, in turn, of size, cameras, precision "
+        "or a key of the config's section time2general: --sweep clip_length 2 4 8 16",
     )
     parser.add_argument("--plot", type=Path, help="with --sweep: also draw it into this PNG")
     parser.add_argument(

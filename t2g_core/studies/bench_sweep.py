@@ -1,4 +1,4 @@
-"""`t2g bench --sweep`: how the cost of a step grows with clip length, queries, size or cameras.
+"""`t2g bench --sweep`: what a step costs at several sizes, precisions or values of a model's key.
 
 All points are timed in turn, round after round, so that ratios between them come from one run.
 """
@@ -14,15 +14,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import yaml
 from tqdm import tqdm
 
-from t2g_core.config import Config
+from t2g_core.config import Config, from_mapping
+from t2g_core.device import PRECISIONS
+from t2g_core.model.time2general import Time2GeneralConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
-from t2g_core.studies.bench import WARM_ROUNDS, random_segmenter, ratio, timed, with_frames
+from t2g_core.studies.bench import WARM_ROUNDS, random_segmenter, ratio, timed
 from t2g_core.studies.info import parse_size
 
-FRAMES, QUERIES, SIZE, CAMERAS = "frames", "queries", "size", "cameras"
-SWEEPS = (FRAMES, QUERIES, SIZE, CAMERAS)
+SIZE, CAMERAS, PRECISION = "size", "cameras", "precision"
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,13 @@ class Point:
 def run_sweep(args: argparse.Namespace, config: Config, device: str) -> list[Point]:
     """Time the frozen encoder and the step at every value of `args.sweep`."""
     kind, *values = args.sweep
-    if kind not in SWEEPS or not values:
-        raise ValueError(f"--sweep: expected {', '.join(SWEEPS)} and values, got {args.sweep}")
+    if not values:
+        raise ValueError(f"--sweep: expected what and its values, got {args.sweep}")
     calls = []
     for value in values:
         point = changed(config, kind, value)
-        segmenter = random_segmenter(point, args.classes, device, args.precision)
+        precision = value if kind == PRECISION else args.precision
+        segmenter = random_segmenter(point, args.classes, device, precision)
         calls.append(calls_of(segmenter, point, number(value) if kind == CAMERAS else 1))
     encoder_s: list[list[float]] = [[] for _ in values]
     step_s: list[list[float]] = [[] for _ in values]
@@ -73,13 +76,15 @@ def changed(config: Config, kind: str, value: str) -> Config:
     """The config at one value of a sweep."""
     if kind == SIZE:
         return replace(config, input_size=parse_size(value, config))
-    if kind == FRAMES:
-        return with_frames(config, number(value))
-    if kind == QUERIES:
-        if config.time2general is None:
-            raise ValueError("--sweep queries: a frame-by-frame head has none")
-        return replace(config, time2general=replace(config.time2general, num_queries=number(value)))
-    return config
+    if kind == PRECISION and value not in PRECISIONS:
+        raise ValueError(f"--sweep precision: expected some of {PRECISIONS}, got {value!r}")
+    if kind in (CAMERAS, PRECISION):
+        return config
+    if config.time2general is None:
+        raise ValueError(f"--sweep {kind}: a frame-by-frame head has no section time2general")
+    keys = asdict(config.time2general) | {kind: yaml.safe_load(value)}
+    head = from_mapping(Time2GeneralConfig, keys, "--sweep, time2general")
+    return replace(config, time2general=head)
 
 
 def number(value: str) -> int:

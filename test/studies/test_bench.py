@@ -122,7 +122,14 @@ def test_wrong_numbers_are_named(config_file, capsys):
 
 @pytest.mark.parametrize(
     "sweep",
-    [["frames", "1", "3"], ["queries", "11", "20"], ["size", "64x48"], ["cameras", "1", "2"]],
+    [
+        ["clip_length", "1", "3"],
+        ["pixels_from", "tokens", "maps"],
+        ["pixel_memory", "true", "false"],
+        ["size", "64x48"],
+        ["cameras", "1", "2"],
+        ["precision", "fp32", "bf16"],
+    ],
 )
 def test_a_sweep_times_every_value_in_one_run(sweep, config_file, tmp_path, capsys):
     picture = tmp_path / "sweep.png"
@@ -136,7 +143,15 @@ def test_a_sweep_times_every_value_in_one_run(sweep, config_file, tmp_path, caps
 
 
 @pytest.mark.parametrize(
-    ("sweep", "sentence"), [(["heads", "4"], "expected frames"), (["frames", "x"], "above 0")]
+    ("sweep", "sentence"),
+    [
+        (["size"], "expected what and its values"),
+        (["legs", "4"], "unknown keys ['legs'], known are"),
+        (["clip_length", "x"], "clip_length: expected int, got 'x'"),
+        (["clip_length", "0"], "clip_length: expected 1 or more, got 0"),
+        (["cameras", "0"], "above 0"),
+        (["precision", "int8"], "expected some of"),
+    ],
 )
 def test_a_sweep_that_cannot_be_is_said(sweep, sentence, config_file, capsys):
     assert main(["bench", str(config_file()), "--sweep", *sweep]) == 2
