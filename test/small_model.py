@@ -46,7 +46,7 @@ TRAIN = TrainConfig(
 
 VARIANTS = {  # of Time2General
     "deformable": {"attention": "deformable"},
-    "no_pixel_memory": {"pixel_memory": False, "pixels_from": "both"},
+    "no_pixel_memory": {"pixel_memory": False, "pixels_from": "maps"},
     "coarse_past": {"pixel_memory": False, "coarse_past": True, "pixels_from": "maps"},
     "queries_alone": {"pixel_classifier": False, "text_bias": "mean", "pixels_from": "maps"},
     "no_memory": {"pixel_memory": False, "clip_length": 1},

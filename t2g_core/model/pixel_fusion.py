@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-MAPS, TOKENS, BOTH = "maps", "tokens", "both"
+MAPS, TOKENS = "maps", "tokens"
 
 
 class PixelMaps(NamedTuple):
@@ -27,9 +27,9 @@ class PixelFusion(nn.Module):
     """
 
     def __init__(self, dim: int, num_layers: int, pixel_dim: int, token_width: int, source: str):
-        """source: what is fused: `maps`, the frozen `tokens` (of RGB) beside them, or `both`."""
+        """source: what is fused: `maps`, or the frozen `tokens` of RGB."""
         super().__init__()
-        widths = {MAPS: dim, TOKENS: token_width, BOTH: dim + token_width}
+        widths = {MAPS: dim, TOKENS: token_width}
         if source not in widths:
             raise ValueError(f"pixels_from: expected one of {tuple(widths)}, got {source!r}")
         self.source, self.num_layers = source, num_layers
@@ -44,9 +44,8 @@ class PixelFusion(nn.Module):
         self, maps: list[torch.Tensor], tokens: list[torch.Tensor], grid: tuple[int, int]
     ) -> PixelMaps:
         """maps: one (B, h*w, d) a layer; tokens: one (B, h*w, C), RGB first; grid (h, w)."""
-        tokens = tokens[: self.num_layers]
-        read = {MAPS: maps, TOKENS: tokens, BOTH: [*maps, *tokens]}[self.source]
-        project, *rest = self.fuse  # a 1x1 convolution, as a product of tokens: a third faster
+        read = maps if self.source == MAPS else tokens[: self.num_layers]
+        project, *rest = self.fuse  # a 1x1 convolution: a product of the tokens as they lie
         x = F.linear(torch.cat(read, dim=-1), project.weight.flatten(1))
         x = x.transpose(1, 2).unflatten(2, grid)  # channels last in memory
         for module in rest:

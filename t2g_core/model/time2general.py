@@ -37,7 +37,7 @@ class Time2GeneralConfig:
     text_bias: `mean` or `per_class`, see StabilityQueries; only read with text.
     pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
         logarithm of Eq. 6's scores.
-    pixels_from: `maps` (query-conditioned, as in the paper), `tokens` or `both`, see PixelFusion.
+    pixels_from: `maps` (query-conditioned, as in the paper) or the frozen `tokens`.
     """
 
     num_queries: int
