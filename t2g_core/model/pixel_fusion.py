@@ -8,8 +8,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-MAPS, TOKENS = "maps", "tokens"
-
 
 class PixelMaps(NamedTuple):
     """Of one frame: pixels (B, p, 4h, 4w) and the coarser context (B, d, 2h, 2w) under them."""
@@ -19,34 +17,27 @@ class PixelMaps(NamedTuple):
 
 
 class PixelFusion(nn.Module):
-    """Fuse of Eq. 5: query-conditioned maps at stride 16 -> pixel embeddings at stride 4.
+    """Fuse of Eq. 5: maps of several layers at stride 16 -> pixel embeddings at stride 4.
 
     All maps of a plain ViT have one resolution, so they are fused there. The width goes into 3x3
     context at strides 16 and 8, as in the convolutional head. A branch at stride 4 that sees the
     image costs more time than all of this, flickers, and brought nothing for poles and signs.
     """
 
-    def __init__(self, dim: int, num_layers: int, pixel_dim: int, token_width: int, source: str):
-        """source: what is fused: `maps`, or the frozen `tokens` of RGB."""
+    def __init__(self, width: int, num_layers: int, dim: int, pixel_dim: int):
+        """width: channels of a layer's map; dim: d of the context; pixel_dim: p."""
         super().__init__()
-        widths = {MAPS: dim, TOKENS: token_width}
-        if source not in widths:
-            raise ValueError(f"pixels_from: expected one of {tuple(widths)}, got {source!r}")
-        self.source, self.num_layers = source, num_layers
-        self.fuse = conv_block(num_layers * widths[source], dim, 1)
+        self.fuse = conv_block(num_layers * width, dim, 1)
         self.context16 = conv_block(dim, dim, 3)
         self.up = nn.Upsample(scale_factor=2, mode="bilinear")
         self.context8 = conv_block(dim, dim, 3)
         self.dropout = nn.Dropout2d(0.0)  # a training stage says how much
         self.to_pixels = nn.Conv2d(dim, pixel_dim, 1)
 
-    def forward(
-        self, maps: list[torch.Tensor], tokens: list[torch.Tensor], grid: tuple[int, int]
-    ) -> PixelMaps:
-        """maps: one (B, h*w, d) a layer; tokens: one (B, h*w, C), RGB first; grid (h, w)."""
-        read = maps if self.source == MAPS else tokens[: self.num_layers]
-        project, *rest = self.fuse  # a 1x1 convolution: a product of the tokens as they lie
-        x = F.linear(torch.cat(read, dim=-1), project.weight.flatten(1))
+    def forward(self, maps: list[torch.Tensor], grid: tuple[int, int]) -> PixelMaps:
+        """maps: one (B, h*w, width) a layer; grid (h, w)."""
+        project, *rest = self.fuse  # a 1x1 convolution: a product of the maps as they lie
+        x = F.linear(torch.cat(maps, dim=-1), project.weight.flatten(1))
         x = x.transpose(1, 2).unflatten(2, grid)  # channels last in memory
         for module in rest:
             x = module(x)

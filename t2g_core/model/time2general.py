@@ -17,8 +17,10 @@ from t2g_core.model.motion_aware_mean import (
     PixelMemory,
     StepS,
 )
-from t2g_core.model.pixel_fusion import TOKENS, PixelFusion
+from t2g_core.model.pixel_fusion import PixelFusion
 from t2g_core.model.stability_queries import StabilityQueries
+
+MAPS, TOKENS = "maps", "tokens"  # what becomes the pixels
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,13 @@ class Time2GeneralConfig:
     depth_projections: str = "separate"
     text_bias: str = "mean"
     pixel_classifier: bool = False
-    pixels_from: str = "maps"
+    pixels_from: str = MAPS
 
     def __post_init__(self):
         if self.clip_length < 1:
             raise ValueError(f"clip_length: expected 1 or more, got {self.clip_length}")
+        if self.pixels_from not in (MAPS, TOKENS):
+            raise ValueError(f"pixels_from: expected {MAPS} or {TOKENS}, got {self.pixels_from!r}")
 
 
 class FrameMaps(NamedTuple):
@@ -130,7 +134,8 @@ class Time2General(nn.Module):
             attention=c.attention,
             coarse_past=c.coarse_past,
         )
-        self.fusion = PixelFusion(c.dim, num_layers, c.pixel_dim, token_width, c.pixels_from)
+        width = token_width if c.pixels_from == TOKENS else c.dim
+        self.fusion = PixelFusion(width, num_layers, c.dim, c.pixel_dim)
         classes = text.shape[0]
         self.pixel_classifier = nn.Conv2d(c.pixel_dim, classes, 1) if c.pixel_classifier else None
         remembers = c.pixel_memory and c.clip_length > 1
@@ -153,7 +158,7 @@ class Time2General(nn.Module):
     def temporal_parts(self) -> list[nn.Module]:
         """The parts that frames meet in; all others see one frame."""
         parts = [self.decoder, self.query_norm, self.to_class, self.to_mask]
-        if self.fusion.source == TOKENS:  # then the queries are all that reads the maps
+        if self.config.pixels_from == TOKENS:  # then the queries are all that reads the maps
             parts.append(self.stability_queries)
         return parts if self.pixel_memory is None else [*parts, self.pixel_memory]
 
@@ -175,7 +180,8 @@ class Time2General(nn.Module):
         the pixels' memory.
         """
         maps = self._maps(tokens)
-        frame = self._pixels(maps, tokens, grid, structure)
+        pixels_from = maps if self.config.pixels_from == MAPS else self._rgb(tokens)
+        frame = self._pixels(pixels_from, grid, structure)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
             scales.insert(0, _double(maps[-3], grid))  # stride 8
@@ -189,25 +195,26 @@ class Time2General(nn.Module):
         """
         if self.pixel_classifier is None:
             raise ValueError("a stage of the frame path alone needs time2general.pixel_classifier")
-        reads_maps = self.fusion.source != TOKENS
-        maps = self._maps(tokens) if reads_maps else []
-        maps = self._pixels(maps, tokens, grid)
-        return Prediction(maps.logits.float().softmax(dim=1))
+        reads_maps = self.config.pixels_from == MAPS
+        frame = self._pixels(self._maps(tokens) if reads_maps else self._rgb(tokens), grid)
+        return Prediction(frame.logits.float().softmax(dim=1))
+
+    def _rgb(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
+        return tokens[: self.num_layers]
 
     def _maps(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
         """The query-conditioned maps of the layers that somebody reads."""
         first = self.num_layers - self.query_layers
-        rgb, depth = tokens[: self.num_layers], tokens[self.num_layers :]
+        rgb, depth = self._rgb(tokens), tokens[self.num_layers :]
         return self.stability_queries([*rgb[first:], *depth[first:]])
 
     def _pixels(
         self,
-        maps: list[torch.Tensor],
-        tokens: list[torch.Tensor],
+        layers: list[torch.Tensor],
         grid: tuple[int, int],
         structure: torch.Tensor | None = None,
     ) -> FrameMaps:
-        pixels, context = self.fusion(maps, tokens, grid)
+        pixels, context = self.fusion(layers, grid)
         return FrameMaps(
             pixels,
             None if self.pixel_classifier is None else self.pixel_classifier(pixels),

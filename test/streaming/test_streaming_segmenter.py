@@ -83,6 +83,20 @@ def test_the_frame_path_alone_is_the_pixel_classifier_of_each_frame():
     assert np.array_equal(clip[0].mask, alone.step(frames[1], state)[0].mask)
 
 
+@pytest.mark.parametrize(("pixels_from", "heard"), [("tokens", 0.0), ("maps", 1e-4)])
+def test_pixels_hear_of_the_queries_where_they_are_made_of_the_maps(pixels_from, heard):
+    segmenter, frames = small_segmenter("no_pixel_memory" if heard else "time2general"), video(1)
+    trained, frame = segmenter.method.trained, segmenter.encode(frames[0]).features
+    assert trained.head.config.pixels_from == pixels_from
+    found = []
+    with torch.inference_mode():
+        for scale in (1.0, 3.0):
+            trained.head.stability_queries.queries.mul_(scale)
+            found.append(trained.encode_frames(frame)[0].logits)
+    difference = (found[0] - found[1]).abs().max()
+    assert difference > heard if heard else difference == 0
+
+
 def test_step_and_segment_clip_agree_on_masks():
     segmenter, frames = small_segmenter("no_pixel_memory"), video(3)
     state = segmenter.start()

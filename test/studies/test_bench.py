@@ -149,6 +149,7 @@ def test_a_sweep_times_every_value_in_one_run(sweep, config_file, tmp_path, caps
         (["legs", "4"], "unknown keys ['legs'], known are"),
         (["clip_length", "x"], "clip_length: expected int, got 'x'"),
         (["clip_length", "0"], "clip_length: expected 1 or more, got 0"),
+        (["pixels_from", "both"], "pixels_from: expected maps or tokens, got 'both'"),
         (["cameras", "0"], "above 0"),
         (["precision", "int8"], "expected some of"),
     ],
