@@ -7,7 +7,6 @@ in one process, and a ratio is the median of the rounds' own ratios.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import statistics
 import sys
@@ -27,9 +26,7 @@ from t2g_core.checkpoint import Checkpoint
 from t2g_core.config import Config, load_config
 from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.encoders.class_text import text_width
-from t2g_core.encoders.depth_anything import RGBDepthEncoder
 from t2g_core.labels import colour_of
-from t2g_core.model.frozen_tokens import FrozenTokenMethod
 from t2g_core.model.image_motion import structure
 from t2g_core.model.motion_aware_mean import USUAL_STEP_S
 from t2g_core.streaming.streaming_segmenter import (
@@ -45,7 +42,6 @@ from t2g_core.studies.train_step import peak_memory
 ENCODER, STEP, CLIP, MATMUL = "frozen encoder", "streaming step", "clip at once", "matrix product"
 PREPARE, DECODE, FINISH = "resize, normalise", "decoder", "enlarge, arg-max"
 STRUCTURE = "image structure"  # of heads that follow the motion
-RGB_STEP = "step, RGB alone"  # of models that read depth too
 MATMUL_SIDE = 1536  # of the square matrices whose product gives the machine's rate
 WARM_ROUNDS = 2
 
@@ -101,8 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sweep",
         nargs="+",
         metavar=("WHAT", "VALUE"),
-        help="time encoder and step alone at several values, in turn, of size, cameras, precision "
-        "or a key of the config's section time2general: --sweep clip_length 2 4 8 16",
+        help="time encoder and step alone at several values, in turn, of size, cameras, "
+        "precision, depth (true, false) or a key of the config's section time2general: --sweep "
+        "clip_length 2 4 8 16",
     )
     parser.add_argument("--plot", type=Path, help="with --sweep: also draw it into this PNG")
     parser.add_argument(
@@ -200,11 +197,6 @@ def measure(name: str, config: Config, segmenter: StreamingSegmenter, rounds: in
             "decoder_over_encoder": ratio(seconds[DECODE], seconds[ENCODER]),
             "clip_frame_over_encoder": ratio(seconds[CLIP], seconds[ENCODER]) / frames,
             "first_mask_of_clip_over_step": ratio(seconds[CLIP], seconds[STEP]),
-            **(
-                {"step_over_step_without_depth": ratio(seconds[STEP], seconds[RGB_STEP])}
-                if RGB_STEP in seconds
-                else {}
-            ),
         },
         parts_of_step={
             part: statistics.median(share[part] for share in shares) for part in shares[0]
@@ -230,8 +222,6 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
     side = side.to(torch.bfloat16 if segmenter.precision == "bf16" else torch.float32)
     clip = [frame] * segmenter.clip_length
     follows = segmenter.method.trained.head.needs_structure
-    has_depth = isinstance(segmenter.method.encoder, RGBDepthEncoder)
-    rgb = without_depth(segmenter) if has_depth else None
     return {
         PREPARE: lambda: segmenter.prepare(frame),
         **({STRUCTURE: lambda: structure(images)} if follows else {}),
@@ -239,17 +229,9 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
         DECODE: lambda: decode(segmenter, encoded, state),
         FINISH: lambda: to_result(probs, (width, height)),
         STEP: lambda: segmenter.step(frame, state),
-        **({RGB_STEP: lambda: rgb.step(frame, state)} if has_depth else {}),
         CLIP: lambda: segmenter.segment_clip(clip),
         MATMUL: lambda: side @ side,
     }
-
-
-def without_depth(segmenter: StreamingSegmenter) -> StreamingSegmenter:
-    """The same model on its RGB tokens alone: beta = 1."""
-    alone = copy.copy(segmenter)
-    alone.method = FrozenTokenMethod(segmenter.method.encoder.rgb, segmenter.method.trained)
-    return alone
 
 
 @torch.inference_mode()

@@ -24,7 +24,7 @@ from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.studies.bench import WARM_ROUNDS, random_segmenter, ratio, timed
 from t2g_core.studies.info import parse_size
 
-SIZE, CAMERAS, PRECISION = "size", "cameras", "precision"
+SIZE, CAMERAS, PRECISION, DEPTH = "size", "cameras", "precision", "depth"
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,13 @@ def changed(config: Config, kind: str, value: str) -> Config:
         return replace(config, input_size=parse_size(value, config))
     if kind == PRECISION and value not in PRECISIONS:
         raise ValueError(f"--sweep precision: expected some of {PRECISIONS}, got {value!r}")
+    if kind == DEPTH:
+        if config.depth is None or value not in ("true", "false"):
+            raise ValueError(
+                "--sweep depth: expected a config with section depth, and true or false, got "
+                f"{value!r}"
+            )
+        return config if value == "true" else replace(config, depth=None)
     if kind in (CAMERAS, PRECISION):
         return config
     if config.time2general is None:

@@ -71,7 +71,6 @@ def test_the_table_and_a_trace(head, config_file, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "step_over_encoder" in out and "% of the rate of a matrix product" in out
     assert ("depth encoder" in out) == (head == "depth")
-    assert ("step_over_step_without_depth" in out) == (head == "depth")
     assert json.loads(trace.read_text())["traceEvents"]
 
 
@@ -129,11 +128,13 @@ def test_wrong_numbers_are_named(config_file, capsys):
         ["size", "64x48"],
         ["cameras", "1", "2"],
         ["precision", "fp32", "bf16"],
+        ["depth", "true", "false"],
     ],
 )
 def test_a_sweep_times_every_value_in_one_run(sweep, config_file, tmp_path, capsys):
     picture = tmp_path / "sweep.png"
-    words = ["bench", str(config_file()), "--rounds", "2", "--precision", "fp32", "--json"]
+    head = "depth" if sweep[0] == "depth" else "time2general"
+    words = ["bench", str(config_file(head)), "--rounds", "2", "--precision", "fp32", "--json"]
     assert main([*words, "--plot", str(picture), "--sweep", *sweep]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [found["sweep"], *(point["value"] for point in found["points"])] == sweep
@@ -152,6 +153,7 @@ def test_a_sweep_times_every_value_in_one_run(sweep, config_file, tmp_path, caps
         (["pixels_from", "both"], "pixels_from: expected maps or tokens, got 'both'"),
         (["cameras", "0"], "above 0"),
         (["precision", "int8"], "expected some of"),
+        (["depth", "true"], "expected a config with section depth"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_said(sweep, sentence, config_file, capsys):
