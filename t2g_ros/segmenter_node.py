@@ -7,11 +7,16 @@ import os
 import signal
 import sys
 
+ENDINGS = signal.SIGINT, signal.SIGTERM
+
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):  # before the import below, which takes a second
+    for number in ENDINGS:  # before the import below, which takes a second
         signal.signal(number, lambda *_: os._exit(0))
 
 from t2g_ros.segmenter import main  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    for number in ENDINGS:  # Python puts the default back while it ends: a second Ctrl-C would kill
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)

@@ -92,14 +92,14 @@ def test_a_signal_at_any_moment_ends_it_well(tmp_path, checkpoint, number, after
     log = tmp_path / "log.txt"
     process = start_node(log, checkpoint=checkpoint)
     time.sleep(after_s)
-    process.send_signal(number)
-    time.sleep(0.2)
-    process.send_signal(number)  # an impatient person's second Ctrl-C
     begun = time.monotonic()
-    code = process.wait(timeout=20.0)
+    while process.poll() is None and time.monotonic() - begun < 20.0:
+        process.send_signal(number)
+        time.sleep(0.02)  # an impatient person's many Ctrl-Cs, up to its very end
+    code = process.wait(timeout=1.0)
     words = log.read_text()
     assert code == 0 and "Traceback" not in words and "invalid" not in words, words
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 2.2
 
 
 def test_another_type_on_the_topic_is_named(tmp_path, checkpoint):

@@ -74,7 +74,7 @@ def test_depth_doubles_the_frozen_part_and_adds_a_trainable_one():
     without, found = parts(small_config()), parts(small_config("depth"))
     assert found["depth encoder"] == replace(without["RGB encoder"], name="depth encoder")
     more = found["Stability Queries"].trainable - without["Stability Queries"].trainable
-    assert more == 4 * (192 * 2 * 32 + 1)  # keys, values and a gate for each of four layers
+    assert more == 2 * (192 * 2 * 32 + 1)  # keys, values and a gate for each layer that is read
 
 
 def test_the_papers_configuration_stays_under_the_papers_parameters():

@@ -74,8 +74,9 @@ def test_strides_choose_the_frames(tmp_path):
     videos = brightness_videos(tmp_path)
     sampler = ClipSampler(videos, replace(TRAIN, strides=(2,), clip_frames=3))
     assert [start for _, start in sampler.starts[2]] == [0, 1]
-    numbers = [frame.number for frame in sampler.draw_frames(np.random.default_rng(0), stride=2)]
-    assert np.diff(numbers).tolist() == [60, 60]
+    frames, step_s = sampler.draw_frames(np.random.default_rng(0), stride=2)
+    assert np.diff([frame.number for frame in frames]).tolist() == [60, 60]
+    assert step_s == 2.0
 
 
 def test_videos_too_short_for_a_stride_are_an_error(tmp_path):
@@ -164,7 +165,8 @@ def test_strides_of_a_dense_source(tmp_path):
     sampler = ClipSampler(drive, replace(TRAIN, strides=strides, clip_frames=5))
     seen = set()
     for index in range(60):
-        _, frames, stride = sampler._begin(index)
+        _, (frames, step_s), stride = sampler._begin(index)
+        assert step_s == stride * drive[0].step_s
         assert np.diff([f.number for f in frames]).tolist() == [stride] * 4
         seen.add(stride)
     assert seen == set(strides)
