@@ -1,4 +1,4 @@
-"""`t2g scene`: render the street of `street_scene.py` into folders of images and labels."""
+"""`t2g scene`: render the street of `scene.py` into folders of images and labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 import cv2
+from tqdm import tqdm
 
+from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.street.scene import StreetScene
 from t2g_core.street.weather import WEATHERS
 
@@ -19,15 +21,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=15.0, help="frames a second (default 15)")
     parser.add_argument("--weather", choices=WEATHERS, default="clear")
     parser.add_argument("--seed", type=int, default=7, help="another seed is another street")
+    parser.add_argument(
+        "--split",
+        help="write into FOLDER/SPLIT, with classes.txt and rate_hz.txt in FOLDER: a data set to "
+        "train and evaluate on (`own`)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Render the street of ``args`` into its folder."""
     scene = StreetScene(args.seed, args.frames, *args.size, args.rate, args.weather)
+    folder = args.folder / (args.split or "")
+    if args.split:
+        write_once(args.folder / "classes.txt", "\n".join(CAMVID_CLASSES))
+        write_once(args.folder / "rate_hz.txt", f"{args.rate:g}")
     for name in ("images", "labels"):
-        (args.folder / name).mkdir(parents=True, exist_ok=True)
-    for index, (image, labels) in enumerate(scene):
-        cv2.imwrite(str(args.folder / "images" / f"street_{index:05d}.png"), image[..., ::-1])
-        cv2.imwrite(str(args.folder / "labels" / f"street_{index:05d}.png"), labels)
-    print(f"{args.frames} frames in {args.folder}")
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for index, (image, labels) in enumerate(tqdm(scene, desc="scene", total=args.frames)):
+        cv2.imwrite(str(folder / "images" / f"street_{index:05d}.png"), image[..., ::-1])
+        cv2.imwrite(str(folder / "labels" / f"street_{index:05d}.png"), labels)
+    print(f"{args.frames} frames in {folder}")
     return 0
+
+
+def write_once(path: Path, text: str) -> None:
+    """Write a file that all splits share.
+
+    Raises:
+        ValueError: another split has left another one.
+    """
+    if path.exists() and path.read_text().strip() != text:
+        raise ValueError(f"{path}: expected {text!r} as of this split, it holds another")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from t2g_core.cli import main
+from t2g_core.data.own_video import load_own_video, read_classes
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.street.raster import Camera, Canvas, Surface, clip_near, cut_out, opaque, upright
 from t2g_core.street.scene import StreetScene, majority
@@ -157,3 +158,20 @@ def test_the_command_writes_images_and_labels(tmp_path):
     labels = cv2.imread(str(tmp_path / "labels" / "street_00001.png"), cv2.IMREAD_UNCHANGED)
     assert image.shape == (48, 64, 3) and labels.shape == (48, 64)
     assert labels.max() < len(CAMVID_CLASSES)
+
+
+def test_splits_make_a_data_set(tmp_path):
+    common = [str(tmp_path), "--size", "80", "60", "--frames"]
+    assert main(["scene", *common, "3", "--split", "train"]) == 0
+    assert main(["scene", *common, "2", "--split", "val", "--seed", "8"]) == 0
+    assert tuple(read_classes(tmp_path)) == CAMVID_CLASSES
+    lengths = [len(load_own_video(tmp_path, split)[0].frames) for split in ("train", "val")]
+    assert lengths == [3, 2]
+
+
+def test_splits_of_two_rates_are_refused(tmp_path, capsys):
+    common = ["scene", str(tmp_path), "--size", "80", "60", "--frames", "2"]
+    assert main([*common, "--split", "train"]) == 0
+    assert main([*common, "--split", "val", "--rate", "5"]) != 0
+    assert "rate_hz.txt" in capsys.readouterr().err
+    assert not (tmp_path / "val" / "images").exists()

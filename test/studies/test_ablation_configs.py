@@ -54,6 +54,13 @@ FROM_BASELINE = {  # what each adds to table6_1_baseline
         "train.mtc_weight": 10.0,
     },
 }
+STREET = {  # what the rendered street's configs change of depth_separate
+    "input_size": [384, 288],
+    "time2general.pixels_from": "maps",
+    "train.dataset": "own",
+    "train.crop_size": [384, 288],
+    "train.cached_clips": 40,
+}
 HEADS = {  # with the consistency loss: without it
     "table7_2_linear_mtc": "table7_1_linear",
     "table7_4_conv_mtc": "table7_3_conv",
@@ -61,7 +68,7 @@ HEADS = {  # with the consistency loss: without it
 
 
 def flat(name: str) -> dict:
-    """The YAML with keys `section.key`."""
+    """The YAML `name` in FOLDER with keys `section.key`."""
     mapping = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     pairs = {}
     for section, value in mapping.items():
@@ -96,6 +103,15 @@ def test_what_is_added_to_the_baseline(name):
 @pytest.mark.parametrize("name", HEADS)
 def test_per_frame_heads_differ_in_the_loss_alone(name):
     assert changes(name, HEADS[name]) == {"train.mtc_weight": 10.0}
+
+
+def test_the_street_configs_differ_in_depth_alone():
+    with_depth, without = "../street/random_depth", "../street/without_depth"
+    assert changes(without, "depth_separate") == STREET
+    assert changes(with_depth, without) == {
+        "depth.weights": "random",
+        "time2general.depth_projections": "separate",
+    }
 
 
 def test_all_have_the_same_training_budget_and_input():
