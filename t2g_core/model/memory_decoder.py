@@ -134,7 +134,7 @@ class MemoryAttention(nn.Module):
     def keys_and_values(self, tokens: torch.Tensor) -> torch.Tensor:
         """tokens (B, N, d) -> (B, 2, h, N, d/h)."""
         both = self.to_key_value(tokens).unflatten(-1, (2, self.heads, -1))  # (B, N, 2, h, d/h)
-        return both.permute(0, 2, 3, 1, 4).contiguous()
+        return both.permute(0, 2, 3, 1, 4)
 
     def forward(
         self,
@@ -153,9 +153,11 @@ class MemoryAttention(nn.Module):
         for frame, (age_key, age_value) in zip(memory, temporal, strict=True):
             key, value = frame.unbind(1)
             logits = query @ key.transpose(-1, -2)  # (B, h, Q, N_t)
-            log_sum = logits.logsumexp(dim=-1, keepdim=True)
-            reads.append((logits - log_sum).exp() @ value + age_value)
-            sums.append(log_sum + (query * age_key).sum(-1, keepdim=True))
+            top = logits.detach().amax(dim=-1, keepdim=True)
+            weights = (logits - top).exp()
+            total = weights.sum(dim=-1, keepdim=True)
+            reads.append(weights @ value / total + age_value)
+            sums.append(top + total.log() + (query * age_key).sum(-1, keepdim=True))
         shares = torch.stack(sums).softmax(dim=0)  # (T, B, h, Q, 1)
         read = (shares * torch.stack(reads)).sum(0)
         return self.out(read.transpose(1, 2).flatten(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 class StabilityQueries(nn.Module):
@@ -68,14 +69,12 @@ class StabilityQueries(nn.Module):
             return self.queries
         if self.text_bias == "mean":
             return self.queries + self.text_gate * self.text_projection(self.text).mean(dim=0)
-        unit = nn.functional.layer_norm(
-            self.text, self.text.shape[1:]
-        )  # entries of size one, as S has
+        unit = F.layer_norm(self.text, self.text.shape[1:])  # entries of size one, as S has
         classes = self.text_gate * self.text_projection(unit)
         rest = len(self.queries) - len(self.text)
         if rest < 0:
             raise ValueError(f"{len(self.queries)} queries are fewer than {len(self.text)} classes")
-        return self.queries + nn.functional.pad(classes, (0, 0, 0, rest))
+        return self.queries + F.pad(classes, (0, 0, 0, rest))
 
     def for_decoder(self) -> torch.Tensor:
         """S of the decoder's first stage, (Q, d)."""
@@ -129,13 +128,18 @@ class QueryModulation(nn.Module):
     def modulation(
         self, queries: torch.Tensor, tokens: torch.Tensor, to_key_value: nn.Linear
     ) -> torch.Tensor:
-        """Z of Eq. 1: queries (Q, d), tokens (B, N, C), W_k and W_v -> (B, N, d)."""
-        key, value = to_key_value(tokens).chunk(2, dim=-1)
-        logits = self.to_query(queries) @ key.transpose(1, 2) * key.shape[-1] ** -0.5  # (B, Q, N)
-        read = logits.softmax(dim=-1)
-        summaries = read @ value  # (B, Q, d)
-        write = read if self.write_back == "literal" else logits.softmax(dim=1)
-        return write.transpose(1, 2) @ summaries
+        """Z of Eq. 1: queries (Q, d), tokens (B, N, C), W_k and W_v -> (B, N, d).
+
+        q(XW_k)' = (qW_k')X' and A(XW_v) = (AX)W_v: neither keys nor values are made, which for
+        fewer queries than channels is less than half of the products.
+        """
+        to_key, to_value = to_key_value.weight.chunk(2)  # (d, C)
+        query = self.to_query(queries) @ to_key * to_key.shape[0] ** -0.5
+        logits = F.linear(tokens, query)  # (B, N, Q)
+        read = logits.softmax(dim=1)
+        summaries = F.linear(read.transpose(1, 2) @ tokens, to_value)  # (B, Q, d)
+        write = read if self.write_back == "literal" else logits.softmax(dim=2)
+        return write @ summaries
 
 
 class PlainProjection(nn.Module):

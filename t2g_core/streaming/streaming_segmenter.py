@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from t2g_core.build import build_encoder
 from t2g_core.checkpoint import Checkpoint, load_checkpoint
@@ -19,8 +19,7 @@ from t2g_core.model.frozen_tokens import Encoder, FramePath
 from t2g_core.model.method import Features, Method, State
 from t2g_core.model.motion_aware_mean import USUAL_STEP_S
 from t2g_core.model.running_mean import RunningMean
-
-STRIP_PIXELS = 1_000_000
+from t2g_core.streaming.enlarge import winners
 
 
 @dataclass(frozen=True)
@@ -195,30 +194,10 @@ class StreamingSegmenter:
 def to_result(probs: torch.Tensor, size: tuple[int, int]) -> SegmentationResult:
     """Probabilities (1, K, h, w) -> mask and confidence at (width, height), bilinear between.
 
-    The full size is made strip by strip: all classes of an 8K image at once are 1.5 GB.
-
     Raises:
         FloatingPointError: a probability is NaN or infinite.
     """
     if not torch.isfinite(probs).all():
         raise FloatingPointError("the model's probabilities are not finite")
-    width, height = size
-    wide = F.interpolate(probs, size=(probs.shape[2], width), mode="bilinear")[0]  # (K, h, W)
-    mask = np.empty((height, width), np.uint8)
-    confidence = np.empty((height, width), np.uint8)
-    step = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, step):
-        rows = slice(top, min(top + step, height))
-        best, ids = rows_between(wide, height, rows).max(dim=0)
-        mask[rows] = ids.to(torch.uint8).cpu().numpy()
-        confidence[rows] = (best * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-    return SegmentationResult(mask, confidence)
-
-
-def rows_between(maps: torch.Tensor, height: int, rows: slice) -> torch.Tensor:
-    """Some rows of maps (K, h, W) resized bilinearly to `height` rows: (K, len(rows), W)."""
-    places = torch.arange(rows.start, rows.stop, device=maps.device, dtype=torch.float32)
-    places = ((places + 0.5) * maps.shape[1] / height - 0.5).clamp(0, maps.shape[1] - 1)
-    above = places.floor().long()
-    below = (above + 1).clamp(max=maps.shape[1] - 1)
-    return torch.lerp(maps[:, above], maps[:, below], (places - above)[:, None].to(maps.dtype))
+    mask, best = winners(probs[0].float(), size)
+    return SegmentationResult(mask, cv2.convertScaleAbs(best, alpha=255))

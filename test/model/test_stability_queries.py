@@ -56,6 +56,24 @@ def test_write_back_over_queries_does_not_shrink_with_the_image():
         torch.testing.assert_close(large_z[:, :6], small_z * ratio)
 
 
+@pytest.mark.parametrize("write_back", ["literal", "over_queries"])
+def test_modulation_is_that_of_keys_and_values_made_explicitly(write_back):
+    """(Q, C, d) = (3, 5, 4): every dimension another, every projection another."""
+    torch.manual_seed(0)
+    layer, queries, tokens = (
+        QueryModulation(4, 5, write_back),
+        torch.randn(3, 4),
+        torch.randn(2, 7, 5),
+    )
+    key, value = layer.to_key_value(tokens).split(4, dim=-1)
+    logits = torch.einsum("qd,bnd->bqn", layer.to_query(queries), key) / 2  # sqrt(d)
+    summaries = logits.softmax(dim=2) @ value
+    write = logits.softmax(dim=2 if write_back == "literal" else 1)
+    expected = torch.einsum("bqn,bqd->bnd", write, summaries)
+    z = layer.modulation(queries, tokens, layer.to_key_value)
+    torch.testing.assert_close(z, expected)
+
+
 def test_equation_2_adds_projection_and_modulation_then_normalises():
     layer = identity_modulation("over_queries")
     # phi(x) + Z = (1.75, 1) and (0.75, 5); LayerNorm over two channels gives +-1

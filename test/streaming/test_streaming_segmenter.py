@@ -221,17 +221,6 @@ def test_a_frame_of_another_shape_or_type_is_refused(frame):
         segmenter.step(frame, segmenter.start())
 
 
-@pytest.mark.parametrize("size", [(90, 60), (1, 1), (7, 300), (1500, 1000), (20, 10)])
-def test_strips_are_the_whole_image_resized(size):
-    torch.manual_seed(0)
-    probs = torch.rand(1, 3, 15, 24).softmax(dim=1)
-    whole = torch.nn.functional.interpolate(probs, size=size[::-1], mode="bilinear")[0]
-    result = to_result(probs, size)
-    assert (result.mask == whole.argmax(dim=0).numpy()).mean() > 0.9999
-    error = result.confidence.astype(float) - 255 * whole.amax(dim=0).numpy()
-    assert np.abs(error).max() <= 0.51
-
-
 def test_scores_that_are_no_numbers_are_an_error_and_not_a_mask():
     with pytest.raises(FloatingPointError, match="not finite"):
         to_result(torch.full((1, 3, 4, 4), float("nan")), (8, 8))

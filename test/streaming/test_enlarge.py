@@ -1,0 +1,38 @@
+"""The full-size mask is the arg-max of the enlarged probabilities, however it is computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from t2g_core.streaming import enlarge
+from t2g_core.streaming.streaming_segmenter import to_result
+
+SIZES = [(90, 60), (1, 1), (7, 300), (1500, 1000), (20, 10), (24, 15)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("way", [enlarge._class_by_class, enlarge._in_strips])
+def test_winners_are_those_of_the_whole_image_resized(way, size):
+    torch.manual_seed(0)
+    probs = torch.rand(1, 11, 15, 24).softmax(dim=1)
+    whole = torch.nn.functional.interpolate(probs, size=size[::-1], mode="bilinear")[0]
+    ids, best = way(probs[0], size)
+    assert ids.dtype == np.uint8 and ids.shape == best.shape == size[::-1]
+    assert (ids == whole.argmax(dim=0).numpy()).mean() > 0.9999
+    np.testing.assert_allclose(best, whole.amax(dim=0).numpy(), atol=1e-5)
+
+
+def test_of_equal_probabilities_the_first_class_wins():
+    mask = to_result(torch.full((1, 3, 4, 4), 1 / 3), (8, 8)).mask
+    np.testing.assert_array_equal(mask, 0)
+
+
+def test_two_hundred_classes_and_maps_that_lie_channels_last():
+    torch.manual_seed(0)
+    probs = torch.rand(1, 200, 6, 8).softmax(dim=1).to(memory_format=torch.channels_last)
+    result = to_result(probs, (8, 6))
+    np.testing.assert_array_equal(result.mask, probs[0].argmax(dim=0).numpy())
+    error = result.confidence.astype(float) - 255 * probs[0].amax(dim=0).numpy()
+    assert np.abs(error).max() <= 0.51
