@@ -148,16 +148,18 @@ class MemoryAttention(nn.Module):
         query = self.to_query(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         query = query * query.shape[-1] ** -0.5  # (B, h, Q, d/h)
         temporal = F.linear(by_age, self.to_key_value.weight)  # the bias is in the memory already
-        temporal = temporal.unflatten(-1, (2, self.heads, 1, -1))  # (T, 2, h, 1, d/h)
-        reads, sums = [], []
-        for frame, (age_key, age_value) in zip(memory, temporal, strict=True):
+        temporal = temporal.unflatten(-1, (2, self.heads, -1))  # (T, 2, h, d/h)
+        age_key, age_value = temporal.permute(1, 2, 0, 3)  # (h, T, d/h)
+        reads, tops, totals = [], [], []
+        for frame in memory:
             key, value = frame.unbind(1)
             logits = query @ key.transpose(-1, -2)  # (B, h, Q, N_t)
-            top = logits.detach().amax(dim=-1, keepdim=True)
-            weights = (logits - top).exp()
-            total = weights.sum(dim=-1, keepdim=True)
-            reads.append(weights @ value / total + age_value)
-            sums.append(top + total.log() + (query * age_key).sum(-1, keepdim=True))
-        shares = torch.stack(sums).softmax(dim=0)  # (T, B, h, Q, 1)
-        read = (shares * torch.stack(reads)).sum(0)
+            tops.append(logits.detach().amax(dim=-1))
+            weights = logits.sub_(tops[-1][..., None]).exp_()
+            totals.append(weights.sum(dim=-1))
+            reads.append(weights @ value)
+        top, total = torch.stack(tops, dim=-1), torch.stack(totals, dim=-1)  # (B, h, Q, T)
+        shares = (top + total.log() + query @ age_key.transpose(-1, -2)).softmax(dim=-1)
+        read = (torch.stack(reads, dim=-2) * (shares / total)[..., None]).sum(dim=-2)
+        read = read + shares @ age_value  # (B, h, Q, d/h)
         return self.out(read.transpose(1, 2).flatten(2))

@@ -313,7 +313,7 @@ def semantic_probs(
     """
     with without_autocast(pixels.device):
         classes = class_logits.float().softmax(dim=-1)[..., :-1]  # (B, Q, K)
-        masks = torch.einsum("bqp,bphw->bqhw", mask_embeddings.float(), pixels.float()).sigmoid()
+        masks = torch.einsum("bqp,bphw->bqhw", mask_embeddings.float(), pixels.float()).sigmoid_()
         scores = torch.einsum("bqk,bqhw->bkhw", classes, masks) + 1e-6
         return scores / scores.sum(dim=1, keepdim=True)
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from tqdm import tqdm
 
@@ -21,7 +22,7 @@ from t2g_core.config import Config, from_mapping
 from t2g_core.device import PRECISIONS
 from t2g_core.model.time2general import Time2GeneralConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
-from t2g_core.studies.bench import WARM_ROUNDS, random_segmenter, ratio, timed
+from t2g_core.studies.bench import WARM_ROUNDS, encode_alone, random_segmenter, ratio, timed
 from t2g_core.studies.info import parse_size
 
 SIZE, CAMERAS, PRECISION, DEPTH = "size", "cameras", "precision", "depth"
@@ -104,7 +105,7 @@ def number(value: str) -> int:
 def calls_of(
     segmenter: StreamingSegmenter, config: Config, cameras: int
 ) -> tuple[Callable[[], object], Callable[[], object]]:
-    """What encodes one frame of each camera, and what makes a step of each, its memory full."""
+    """The encoder alone on one frame of each camera, and a step of each, its memory full."""
     width, height = config.input_size
     drawn = np.random.default_rng(0)
     frames = list(drawn.integers(0, 256, (cameras, height, width, 3), dtype=np.uint8))
@@ -118,7 +119,8 @@ def calls_of(
         for encoded, state in zip(segmenter.encode_together(frames), states, strict=True):
             segmenter.step_encoded(encoded, state)
 
-    return lambda: segmenter.encode_together(frames), step
+    images = torch.cat([segmenter.prepare(frame) for frame in frames])
+    return lambda: encode_alone(segmenter, images), step
 
 
 def show(args: argparse.Namespace, points: list[Point]) -> None:
