@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     scene = StreetScene(args.seed, args.frames, *args.size, args.rate, args.weather)
     folder = args.folder / (args.split or "")
     if args.split:
-        write_once(args.folder / "classes.txt", "\n".join(CAMVID_CLASSES))
-        write_once(args.folder / "rate_hz.txt", f"{args.rate:g}")
+        write_shared(args.folder / "classes.txt", "\n".join(CAMVID_CLASSES))
+        write_shared(args.folder / "rate_hz.txt", f"{args.rate:g}")
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for index, (image, labels) in enumerate(tqdm(scene, desc="scene", total=args.frames)):
@@ -44,13 +44,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def write_once(path: Path, text: str) -> None:
-    """Write a file that all splits share.
-
-    Raises:
-        ValueError: another split has left another one.
-    """
-    if path.exists() and path.read_text().strip() != text:
-        raise ValueError(f"{path}: expected {text!r} as of this split, it holds another")
+def write_shared(path: Path, text: str) -> None:
+    """Write a file that all splits share; ValueError where another split has left another one."""
+    held = path.read_text().strip() if path.exists() else text
+    if held != text:
+        raise ValueError(f"{path}: another split has {held!r} there, this one would have {text!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n")

@@ -60,11 +60,8 @@ def test_write_back_over_queries_does_not_shrink_with_the_image():
 def test_modulation_is_that_of_keys_and_values_made_explicitly(write_back):
     """(Q, C, d) = (3, 5, 4): every dimension another, every projection another."""
     torch.manual_seed(0)
-    layer, queries, tokens = (
-        QueryModulation(4, 5, write_back),
-        torch.randn(3, 4),
-        torch.randn(2, 7, 5),
-    )
+    layer = QueryModulation(4, 5, write_back)
+    queries, tokens = torch.randn(3, 4), torch.randn(2, 7, 5)
     key, value = layer.to_key_value(tokens).split(4, dim=-1)
     logits = torch.einsum("qd,bnd->bqn", layer.to_query(queries), key) / 2  # sqrt(d)
     summaries = logits.softmax(dim=2) @ value

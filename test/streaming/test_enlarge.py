@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
-from t2g_core.streaming import enlarge
+from t2g_core.streaming.enlarge import class_by_class, in_strips
 from t2g_core.streaming.streaming_segmenter import to_result
 
 SIZES = [(90, 60), (1, 1), (7, 300), (1500, 1000), (20, 10), (24, 15)]
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("way", [enlarge._class_by_class, enlarge._in_strips])
+@pytest.mark.parametrize("way", [class_by_class, in_strips])
 def test_winners_are_those_of_the_whole_image_resized(way, size):
     torch.manual_seed(0)
     probs = torch.rand(1, 11, 15, 24).softmax(dim=1)
@@ -36,3 +38,13 @@ def test_two_hundred_classes_and_maps_that_lie_channels_last():
     np.testing.assert_array_equal(result.mask, probs[0].argmax(dim=0).numpy())
     error = result.confidence.astype(float) - 255 * probs[0].amax(dim=0).numpy()
     assert np.abs(error).max() <= 0.51
+
+
+def test_a_large_image_of_many_classes_takes_a_few_maps_of_its_size():
+    probs = torch.rand(1, 40, 24, 32).softmax(dim=1)
+    one_map = 1600 * 1200 * 4  # bytes
+    tracemalloc.start()
+    class_by_class(probs[0], (1600, 1200))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert one_map < peak < 4 * one_map

@@ -54,6 +54,7 @@ FROM_BASELINE = {  # what each adds to table6_1_baseline
         "train.mtc_weight": 10.0,
     },
 }
+STREET_CONFIGS = "../street/random_depth", "../street/without_depth"
 STREET = {  # what the rendered street's configs change of depth_separate
     "input_size": [384, 288],
     "time2general.pixels_from": "maps",
@@ -106,7 +107,7 @@ def test_per_frame_heads_differ_in_the_loss_alone(name):
 
 
 def test_the_street_configs_differ_in_depth_alone():
-    with_depth, without = "../street/random_depth", "../street/without_depth"
+    with_depth, without = STREET_CONFIGS
     assert changes(without, "depth_separate") == STREET
     assert changes(with_depth, without) == {
         "depth.weights": "random",
@@ -138,7 +139,7 @@ def tiny(config: Config) -> Config:
     return replace(config, encoder=ENCODER, input_size=(96, 64), train=train)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, *STREET_CONFIGS])
 def test_every_config_makes_a_training_step(name):
     """Forward, backward and optimiser on a clip of five frames; gradients are finite."""
     config = tiny(load_config(FOLDER / f"{name}.yaml"))
