@@ -7,10 +7,10 @@ import torch
 from t2g_core.config import Config
 from t2g_core.encoders.depth_anything import RGBDepthEncoder, build_depth_encoder
 from t2g_core.encoders.frozen_vit import FrozenEncoder
-from t2g_core.model.frame_heads import FrameHead
-from t2g_core.model.frozen_tokens import TrainablePart
-from t2g_core.model.time2general import Time2General
-from t2g_core.model.token_standardizer import TokenStandardizer
+from t2g_core.methods.frame_head import FrameHead
+from t2g_core.methods.frozen_tokens import TrainablePart
+from t2g_core.methods.time2general.time2general import Time2General
+from t2g_core.methods.token_standardizer import TokenStandardizer
 
 
 def build_encoder(

@@ -14,7 +14,7 @@ from t2g_core.build import build_trainable_part
 from t2g_core.config import Config, from_mapping
 from t2g_core.encoders.preprocess import PIXEL_MEAN, PIXEL_STD
 from t2g_core.labels import IGNORE_INDEX, colour_of
-from t2g_core.model.frozen_tokens import TrainablePart
+from t2g_core.methods.frozen_tokens import TrainablePart
 from t2g_core.whole_files import replacing
 
 FORMAT = "t2g-checkpoint-1"

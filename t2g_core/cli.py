@@ -9,17 +9,17 @@ import sys
 COMMANDS = {
     "train": ("t2g_core.training.train", "train a model on one labelled source domain"),
     "eval": ("t2g_core.evaluation.command", "accuracy and video consistency of checkpoints"),
-    "ablate": ("t2g_core.studies.ablate", "train and evaluate configs under seeds, one table"),
+    "ablate": ("t2g_core.training.ablate", "train and evaluate configs under seeds, one table"),
     "data": (
-        "t2g_core.studies.data_command",
+        "t2g_core.training.data_command",
         "check a data set, print its classes, corrupt its images",
     ),
-    "info": ("t2g_core.studies.info", "parameters, GFLOPs and memory of a config's model, by part"),
+    "info": ("t2g_core.bench.info", "parameters, GFLOPs and memory of a config's model, by part"),
     "segment": (
         "t2g_core.recordings.segment",
         "masks, pictures and figures of an image, video, folder or bag, without ROS",
     ),
-    "bench": ("t2g_core.studies.bench", "time a streaming step beside its encoder, by part"),
+    "bench": ("t2g_core.bench.bench", "time a streaming step beside its encoder, by part"),
     "bag": ("t2g_core.recordings.segment_bag", "segment a rosbag2 offline, repeatable to the bit"),
     "doctor": ("t2g_ros.doctor", "look at what goes wrong most on robots, and say what to do"),
     "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),

@@ -15,8 +15,8 @@ from t2g_core.device import BF16, FP32
 from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import EncoderConfig
-from t2g_core.model.frame_heads import FrameHeadConfig
-from t2g_core.model.time2general import Time2GeneralConfig
+from t2g_core.methods.frame_head import FrameHeadConfig
+from t2g_core.methods.time2general.time2general import Time2GeneralConfig
 
 ALL, FRAME_PATH, TEMPORAL = "all", "frame_path", "temporal"  # what a stage trains
 

@@ -13,8 +13,8 @@ from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.labels import CAMVID_CLASSES, PALETTE
-from t2g_core.model.frame_heads import FrameHeadConfig
-from t2g_core.model.time2general import Time2GeneralConfig
+from t2g_core.methods.frame_head import FrameHeadConfig
+from t2g_core.methods.time2general.time2general import Time2GeneralConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 ENCODER = EncoderConfig("vit_tiny_patch16_224", "random", (2, 5, 8, 11), 16)

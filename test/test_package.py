@@ -71,7 +71,7 @@ def test_rooms_import_only_the_rooms_below_them():
     [
         ("metrics/iou.py", "from t2g_core.streaming import continuity", "one way"),
         ("labels.py", "import t2g_ros.parameters", "one way"),
-        ("model/method.py", "import rclpy", "no ROS"),
+        ("methods/method.py", "import rclpy", "no ROS"),
     ],
 )
 def test_an_import_that_points_up_is_found(tmp_path, room, line, broken):

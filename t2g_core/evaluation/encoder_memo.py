@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import torch
 
-from t2g_core.model.frozen_tokens import Encoder
+from t2g_core.methods.frozen_tokens import Encoder
 
 
 class EncoderMemo:

@@ -15,10 +15,10 @@ from t2g_core.build import build_encoder
 from t2g_core.checkpoint import Checkpoint, load_checkpoint
 from t2g_core.device import AUTO, BF16, find_precision
 from t2g_core.encoders.preprocess import fit_size, normalise, resize
-from t2g_core.model.frozen_tokens import Encoder, FramePath
-from t2g_core.model.method import Features, Method, State
-from t2g_core.model.motion_aware_mean import USUAL_STEP_S
-from t2g_core.model.running_mean import RunningMean
+from t2g_core.methods.frozen_tokens import Encoder, FramePath
+from t2g_core.methods.method import Features, Method, State
+from t2g_core.methods.running_mean import RunningMean
+from t2g_core.methods.time2general.motion_aware_mean import USUAL_STEP_S
 from t2g_core.streaming.enlarge import winners
 
 

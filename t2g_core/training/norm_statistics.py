@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from t2g_core.config import TrainConfig
-from t2g_core.model.frozen_tokens import TrainablePart
-from t2g_core.training.encoded_clips import EncodedClip
-from t2g_core.training.losses import collate
+from t2g_core.methods.frozen_tokens import TrainablePart
+from t2g_core.training.clips.encoded_clips import EncodedClip
+from t2g_core.training.training_loss import collate
 
 BATCHES = 60
 

@@ -25,11 +25,10 @@ from t2g_core.device import find_device
 from t2g_core.encoders.class_text import embed_class_names
 from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.evaluation.evaluate import evaluate
+from t2g_core.methods.frozen_tokens import TrainablePart
 from t2g_core.metrics.iou import miou
-from t2g_core.model.frozen_tokens import TrainablePart
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
-from t2g_core.training.batches import TrainingBatches
-from t2g_core.training.losses import TrainingLoss
+from t2g_core.training.clips.batches import TrainingBatches
 from t2g_core.training.norm_statistics import fit_norms, norm_batches
 from t2g_core.training.processes import Processes, StopRequest
 from t2g_core.training.run_state import (
@@ -41,6 +40,7 @@ from t2g_core.training.run_state import (
     save_state,
 )
 from t2g_core.training.source import SourcePrints, check_source, frames_print, weights_print
+from t2g_core.training.training_loss import TrainingLoss
 from t2g_core.whole_files import replacing
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_model import small_segmenter
 
-from t2g_core.model.time2general import semantic_probs
+from t2g_core.methods.time2general.time2general import semantic_probs
 from t2g_core.streaming.streaming_segmenter import to_result
 
 STEP_S = 0.2

@@ -8,9 +8,9 @@ import torch
 from small_model import TRAIN, small_checkpoint, stages
 from torch import nn
 
-from t2g_core.training.encoded_clips import EncodedClip
-from t2g_core.training.losses import collate
+from t2g_core.training.clips.encoded_clips import EncodedClip
 from t2g_core.training.norm_statistics import BATCHES, fit_norms, norm_batches
+from t2g_core.training.training_loss import collate
 
 
 def clips(seed: int, level: float) -> list[EncodedClip]:

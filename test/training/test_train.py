@@ -19,9 +19,9 @@ from small_runs import arguments, brightness_videos, plain
 from t2g_core.build import build_trainable_part
 from t2g_core.checkpoint import load_checkpoint
 from t2g_core.config import FRAME_PATH, TEMPORAL
-from t2g_core.training.losses import pixel_loss
 from t2g_core.training.run_state import best_so_far, keep_best
 from t2g_core.training.train import balanced_weights, learning_rate, take_frame_path, train
+from t2g_core.training.training_loss import pixel_loss
 
 
 class Killed(Exception):

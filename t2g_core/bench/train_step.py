@@ -1,0 +1,122 @@
+"""One training step at a config's full size: does it run here, how long, in how much memory?"""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+
+import torch
+
+from t2g_core.build import build_encoder, build_trainable_part
+from t2g_core.config import Config, TrainConfig
+from t2g_core.encoders.class_text import embed_class_names
+from t2g_core.methods.frozen_tokens import TrainablePart
+from t2g_core.training.clips.augment import MOVE_STEP_S
+from t2g_core.training.clips.clip_sampler import Clip
+from t2g_core.training.clips.encoded_clips import EncodedClip, encode
+from t2g_core.training.training_loss import TrainingLoss
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """encoders_s: the frozen encoders' time; step_s: forward, backward and optimiser [s].
+
+    losses: weighted, by name. peak_bytes: see `peak_memory`.
+    """
+
+    frames: int
+    crop_size: tuple[int, int]
+    precision: str
+    device: str
+    encoders_s: float
+    step_s: float
+    losses: dict[str, float]
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        width, height = self.crop_size
+        values = ", ".join(f"{name} {value:.3f}" for name, value in self.losses.items())
+        return (
+            f"one training step, {self.frames} frames of {width}x{height}, {self.precision}, on "
+            f"{self.device}: frozen encoders {self.encoders_s:.1f} s, forward, backward and "
+            f"optimiser {self.step_s:.1f} s; losses {values}; "
+            f"peak memory {self.peak_bytes / 1e9:.1f} GB"
+        )
+
+
+def measure_train_step(config: Config, classes: int, device: str) -> TrainStep:
+    """Encode one clip of `clip_frames` crops, then losses, backward pass and optimiser step.
+
+    Frames and labels are random; the batch is one clip, as nothing is cached in this step. On a
+    CPU the peak is the most resident memory of this process so far, on a GPU what PyTorch held.
+
+    Raises:
+        ValueError: the config has no section train.
+        FloatingPointError: a loss or a gradient is not finite.
+    """
+    c = config.train
+    if c is None:
+        raise ValueError("--train-step: the config has no section train")
+    encoder = build_encoder(config, device)
+    names = [f"class {k}" for k in range(classes)]
+    model = build_trainable_part(config, encoder.width, embed_class_names(names, config.text)).to(
+        device
+    )
+    optimizer = torch.optim.AdamW(
+        model.parameters(), c.stages[-1].learning_rate, weight_decay=c.weight_decay
+    )
+
+    start = time.perf_counter()
+    clip = encode(model.with_encoder(encoder), random_clip(c, classes), device, c.precision)
+    model.standardize.fit([list(clip.tokens.to(device))])
+    encoded = time.perf_counter()
+    losses = _step(model, optimizer, clip, config, classes, device)
+    done = time.perf_counter()
+    return TrainStep(
+        frames=c.clip_frames,
+        crop_size=c.crop_size,
+        precision=c.precision,
+        device=device,
+        encoders_s=encoded - start,
+        step_s=done - encoded,
+        losses=losses,
+        peak_bytes=peak_memory(device),
+    )
+
+
+def _step(
+    model: TrainablePart,
+    optimizer: torch.optim.Optimizer,
+    clip: EncodedClip,
+    config: Config,
+    classes: int,
+    device: str,
+) -> dict[str, float]:
+    loss = TrainingLoss(model, config, torch.ones(classes, device=device))
+    losses = loss([clip], config.train.stages[-1])
+    sum(losses.values()).backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip_gradient)
+    if not torch.isfinite(norm):
+        raise FloatingPointError(f"the gradient's norm is {norm.item()}")
+    optimizer.step()
+    return {name: loss.item() for name, loss in losses.items()}
+
+
+def random_clip(config: TrainConfig, classes: int) -> Clip:
+    """Noise of the crop's size whose labels are blocks of 32 pixels, the same in every frame."""
+    width, height = config.crop_size
+    drawn = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (config.clip_frames, height, width, 3), generator=drawn)
+    blocks = torch.randint(0, classes, (-(-height // 32), -(-width // 32)), generator=drawn)
+    labels = blocks.repeat_interleave(32, 0).repeat_interleave(32, 1)[:height, :width]
+    labels = labels.expand(config.clip_frames, -1, -1)
+    labels = labels.to(torch.uint8).contiguous()
+    return Clip(images.to(torch.uint8).numpy(), labels.numpy(), MOVE_STEP_S)
+
+
+def peak_memory(device: str) -> int:
+    """Bytes."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts kilobytes

@@ -1,0 +1,132 @@
+"""What one training iteration sees: a function of the seed and its number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from t2g_core.config import Config
+from t2g_core.data.video import Video
+from t2g_core.encoders.preprocess import PATCH
+from t2g_core.methods.method import Method
+from t2g_core.training.clips.clip_loader import ClipLoader
+from t2g_core.training.clips.clip_sampler import ClipSampler, draw_window, labelled_positions
+from t2g_core.training.clips.encoded_clips import (
+    DistortedClips,
+    EncodedClip,
+    PlainFrames,
+    crop_tokens,
+)
+from t2g_core.training.source import SourcePrints
+
+
+class TrainingBatches:
+    """Clips of one length, about `frames_per_step` frames together, as the stage says.
+
+    The length T' is drawn anew each iteration, so that a filling buffer is a seen case, and short
+    clips come several at a time. Each clip is of undistorted frames, encoded whole and once
+    (`plain_share`), or a distorted crop.
+
+    Raises:
+        ValueError: the crop is larger than the input, the method's features are not cacheable,
+            or a video is too short (ClipSampler).
+    """
+
+    def __init__(
+        self,
+        videos: list[Video],
+        method: Method,
+        config: Config,
+        root: Path,
+        device: str,
+        prints: SourcePrints,
+        workers: int = 0,
+    ):
+        c = config.train
+        if c.crop_size[0] > config.input_size[0] or c.crop_size[1] > config.input_size[1]:
+            raise ValueError(
+                f"train.crop_size {c.crop_size} is larger than input_size {config.input_size}"
+            )
+        if not method.cacheable:
+            raise ValueError(
+                f"{type(method).__name__} changes its encoder: its features cannot be kept on disk"
+            )
+        self.config = config
+        self.sampler = ClipSampler(videos, c)
+        self.clips = ClipLoader(self.sampler, workers)
+        self.distorted = DistortedClips(self.clips, method, config, root, device, prints)
+        self.plain = PlainFrames(method, config, root, device, prints)
+
+    def __call__(self, number: int) -> list[EncodedClip]:
+        """The clips of micro-batch `number` of the run, each of the same T' frames."""
+        rng, frames, clips = self._plan(number)
+        return [
+            self._plain_clip(rng, frames) if plain else self._distorted_clip(rng, clip, frames)
+            for clip, plain in clips.items()
+        ]
+
+    def begin(self, numbers: Iterable[int]) -> None:
+        """Let the workers draw what these micro-batches need and is not encoded yet, in turn."""
+        self.clips.begin(self._clips_to_draw(numbers))
+
+    def _clips_to_draw(self, numbers: Iterable[int]) -> Iterator[int]:
+        begun: set[int] = set()
+        for number in numbers:
+            _, _, clips = self._plan(number)
+            distorted = [clip for clip, plain in clips.items() if not plain]
+            for clip in self.distorted.missing(distorted):
+                if clip not in begun:
+                    begun.add(clip)
+                    yield clip
+
+    def close(self) -> None:
+        """End the workers."""
+        self.clips.close()
+
+    def _plan(self, number: int) -> tuple[np.random.Generator, int, dict[int, bool]]:
+        """Frames a clip, and for each clip by its number whether it is plain."""
+        c = self.config.train
+        stage, _ = c.stage_of(number // c.accumulate)
+        rng = np.random.default_rng([c.seed, 1, number])
+        frames = int(rng.integers(1, stage.clip_frames + 1, size=2).max())
+        count = max(1, stage.frames_per_step // frames)
+        first = number * max(1, *(s.frames_per_step for s in c.stages))
+        plain = rng.random(count) < stage.plain_share
+        return rng, frames, {first + i: bool(plain[i]) for i in range(count)}
+
+    def _distorted_clip(self, rng: np.random.Generator, number: int, frames: int) -> EncodedClip:
+        labelled = self.sampler.labelled(self.distorted.number(number))
+        first = draw_window(rng, self.config.train.clip_frames, frames, labelled)
+        return self.distorted(number, first, first + frames)
+
+    def _plain_clip(self, rng: np.random.Generator, frames: int) -> EncodedClip:
+        mirrored = bool(rng.random() < 0.5)
+        corner = rng.random(2)
+        stride = int(rng.choice([r for r in self.config.train.strides if r]))
+        chosen, step_s = self.sampler.draw_frames(rng, stride)
+        first = min(labelled_positions(chosen)) if chosen[0].label_path is None else 0
+        first = min(first, len(chosen) - frames)
+        parts = [self.plain(frame, mirrored) for frame in chosen[first : first + frames]]
+        parts = [self._window(part, corner) for part in parts]
+        return EncodedClip(
+            torch.cat([part.tokens for part in parts], dim=1),
+            torch.cat([part.labels for part in parts]),
+            torch.cat([part.structure for part in parts]),
+            torch.tensor(step_s),
+        )
+
+    def _window(self, frame: EncodedClip, corner: np.ndarray) -> EncodedClip:
+        """The crop of a whole frame whose place is `corner`, (x, y) from 0 to 1."""
+        size = self.config.train.crop_size
+        height, width = frame.labels.shape[1:]
+        if width < size[0] or height < size[1]:
+            raise ValueError(
+                f"train.crop_size {size} is larger than a frame of the source at input_size "
+                f"{self.config.input_size}, which is {width}x{height}: choose a smaller crop"
+            )
+        room = (width - size[0]) // PATCH + 1, (height - size[1]) // PATCH + 1
+        left, top = (int(c * n) for c, n in zip(corner, room, strict=True))
+        return crop_tokens(frame, left, top, size)

@@ -1,0 +1,122 @@
+"""Training clips: frames of one video at one stride, cropped and distorted, the same every time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from t2g_core.config import TrainConfig
+from t2g_core.data.video import Video, VideoFrame
+from t2g_core.images.files import read_image
+from t2g_core.labels import IGNORE_INDEX
+from t2g_core.training.clips.augment import (
+    MOVE_STEP_S,
+    Crop,
+    apply_crop,
+    camera_move,
+    distort_clip,
+    draw_crop,
+)
+
+
+class Clip(NamedTuple):
+    """images (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8 class ids, 255 void; step_s: time
+    between two of its frames [s], 0 for a single frame."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    step_s: float
+
+
+class ClipSampler:
+    """Draws clip number `index` of a training run: a function of the seed and the index alone.
+
+    A run that resumes, or a second worker, therefore sees the very same clips.
+
+    Raises:
+        ValueError: no video is long enough for any stride of the config.
+    """
+
+    def __init__(self, videos: list[Video], config: TrainConfig):
+        self.config = config
+        self.starts = {
+            stride: [
+                (video, start)
+                for video in videos
+                for start in range(len(video.frames) - stride * (config.clip_frames - 1))
+                if any(frame.label_path for frame in self._frames(video, start, stride))
+            ]
+            for stride in set(config.strides)
+        }
+        empty = sorted(stride for stride, starts in self.starts.items() if not starts)
+        if empty:
+            raise ValueError(
+                f"no video holds {config.clip_frames} frames at strides {empty}, one of them with "
+                f"a label; longest: {max((len(v.frames) for v in videos), default=0)} frames"
+            )
+
+    def __call__(self, index: int) -> Clip:
+        """Clip number `index`, any non-negative integer."""
+        rng, (frames, step_s), stride = self._begin(index)
+        labels = [frame.read_label() for frame in frames]
+        crops = self._draw_crops(rng, labels[labelled_positions(frames)[-1]], still=stride == 0)
+        size = self.config.crop_size
+        images = [
+            apply_crop(read_image(frame.image_path), crop, size, label=False)
+            for frame, crop in zip(frames, crops, strict=True)
+        ]
+        images = distort_clip([image.astype(np.float32) / 255 for image in images], rng)
+        images = [(image * 255).round().astype(np.uint8) for image in images]
+        cut = [apply_crop(y, crop, size, label=True) for y, crop in zip(labels, crops, strict=True)]
+        return Clip(np.stack(images), np.stack(cut), step_s if stride else MOVE_STEP_S)
+
+    def labelled(self, index: int) -> list[int]:
+        """Positions of clip number `index` that have a label; never empty."""
+        _, (frames, _), _ = self._begin(index)
+        return labelled_positions(frames)
+
+    def draw_frames(self, rng: np.random.Generator, stride: int) -> tuple[list[VideoFrame], float]:
+        """clip_frames frames of one video, `stride` of its frames apart, oldest first, and the
+        time between two of them [s]."""
+        video, start = self.starts[stride][rng.integers(len(self.starts[stride]))]
+        return self._frames(video, start, stride), stride * video.step_s
+
+    def _begin(self, index: int) -> tuple[np.random.Generator, tuple[list[VideoFrame], float], int]:
+        rng = np.random.default_rng([self.config.seed, index])
+        stride = int(rng.choice(self.config.strides))
+        return rng, self.draw_frames(rng, stride), stride
+
+    def _frames(self, video: Video, start: int, stride: int) -> list[VideoFrame]:
+        return [video.frames[start + stride * t] for t in range(self.config.clip_frames)]
+
+    def _draw_crops(self, rng: np.random.Generator, label: np.ndarray, still: bool) -> list[Crop]:
+        frame = label.shape[1], label.shape[0]
+        for _ in range(20):  # then as it comes: a label may be void nearly everywhere
+            crop = draw_crop(rng, self.config.crop_share, self.config.crop_size, frame)
+            cut = apply_crop(label, crop, (96, 72), label=True)
+            counts = np.bincount(cut[cut != IGNORE_INDEX], minlength=1)
+            if 0 < counts.max() <= self.config.max_class_share * counts.sum():
+                break
+        return (
+            camera_move(rng, crop, self.config.clip_frames)
+            if still
+            else [crop] * self.config.clip_frames
+        )
+
+
+def labelled_positions(frames: list[VideoFrame]) -> list[int]:
+    """Which of some frames have a label."""
+    return [t for t, frame in enumerate(frames) if frame.label_path is not None]
+
+
+def draw_window(
+    rng: np.random.Generator, clip_frames: int, frames: int, labelled: list[int]
+) -> int:
+    """First of `frames` neighbouring frames of a clip that hold one of the `labelled` positions."""
+    starts = [
+        first
+        for first in range(clip_frames - frames + 1)
+        if any(first <= t < first + frames for t in labelled)
+    ]
+    return starts[int(rng.integers(len(starts)))]

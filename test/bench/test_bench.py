@@ -1,0 +1,161 @@
+"""`t2g bench`: its arithmetic by hand, and the command on small models."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import time
+from dataclasses import asdict
+
+import pytest
+import yaml
+from small_model import small_config
+from small_runs import plain
+from torch import nn
+
+from t2g_core.bench.bench import Stopwatches, ratio, timing
+from t2g_core.bench.soak import soak
+from t2g_core.cli import main
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    def write(head: str = "time2general"):
+        path = tmp_path / f"{head}.yaml"
+        path.write_text(yaml.safe_dump(plain(asdict(small_config(head)))))
+        return path
+
+    return write
+
+
+def test_ratios_are_those_of_rounds_not_of_medians():
+    assert ratio([2.0, 20.0, 3.0], [1.0, 10.0, 1.0]) == 2.0  # the slow round changes nothing
+    found = timing([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (found.median_s, found.p10_s, found.p90_s) == (3.0, 1.4, 4.6)
+
+
+class Sleep(nn.Module):
+    def forward(self, x):
+        time.sleep(0.02)
+        return x
+
+
+def test_stopwatches_add_up_what_a_module_takes_and_leave_it_as_it_was():
+    module = Sleep()
+    with Stopwatches({"sleep": module, "idle": Sleep()}, "cpu") as watches:
+        for _ in range(3):
+            module(1)
+    module(1)
+    assert 0.06 <= watches.seconds["sleep"] < 0.2 and watches.seconds["idle"] == 0.0
+
+
+def test_the_command_as_json(config_file, capsys):
+    words = ["bench", str(config_file()), "--rounds", "3", "--frames", "2", "--size", "64x48"]
+    assert main([*words, "--precision", "fp32", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["frames"], found["size"], found["precision"]) == (2, [64, 48], "fp32")
+    assert found["ratios"]["step_over_encoder"] > 1
+    assert found["frames_per_s"] == pytest.approx(
+        1 / found["timings"]["streaming step"]["median_s"]
+    )
+    parts = found["parts_of_step"]
+    assert {"RGB encoder", "stability queries", "decoder", "fusion", "rest"} <= set(parts)
+    assert sum(parts.values()) == pytest.approx(1, abs=0.4)  # medians of shares
+    assert found["gflops_of_step"] > 0 and found["rate_share"] > 0 and found["peak_bytes"] > 1e8
+
+
+@pytest.mark.parametrize("head", ["depth", "conv"])
+def test_the_table_and_a_trace(head, config_file, tmp_path, capsys):
+    trace = tmp_path / "trace.json"
+    assert main(["bench", str(config_file(head)), "--rounds", "1", "--trace", str(trace)]) == 0
+    out = capsys.readouterr().out
+    assert "step_over_encoder" in out and "% of the rate of a matrix product" in out
+    assert ("depth encoder" in out) == (head == "depth")
+    assert json.loads(trace.read_text())["traceEvents"]
+
+
+def test_a_long_stream_keeps_its_memory(config_file, capsys):
+    words = ["bench", str(config_file()), "--soak", "200", "--size", "64x48", "--precision", "fp32"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["frames"], found["size"]) == (200, [64, 48])
+    assert abs(found["late_bytes"] - found["early_bytes"]) < 20e6 < found["late_bytes"]
+    assert 0 < found["late_step_s"] < 10 * found["early_step_s"]
+    assert main([*words]) == 0
+    assert "200 frames streamed" in capsys.readouterr().out
+
+
+def test_a_soak_reports_the_frames_that_are_kept_for_ever():
+    """A segmenter that leaks a megabyte a frame, in pages of its own: on the heap it would first
+    fill what earlier tests have freed."""
+
+    class Leaking:
+        device, precision = "cpu", "fp32"
+
+        def start(self):
+            return []
+
+        def step(self, image, state):
+            pages = mmap.mmap(-1, 1_000_000)
+            pages.write(b"1" * 1_000_000)
+            return None, [*state, pages]
+
+    found = soak("leaking", Leaking(), (32, 16), 100)
+    assert 60e6 < found.late_bytes - found.early_bytes < 100e6
+
+
+def test_wrong_numbers_are_named(config_file, capsys):
+    assert main(["bench", str(config_file()), "--rounds", "0"]) == 2
+    assert main(["bench", str(config_file()), "--frames", "0"]) == 2
+    assert main(["bench", str(config_file("conv")), "--frames", "2"]) == 2
+    assert main(["bench", str(config_file()), "--soak", "5"]) == 2
+    err = capsys.readouterr().err
+    for sentence in (
+        "--soak: expected at least 20",
+        "--rounds: expected at least 1",
+        "--frames: expected at least 1",
+        "no memory",
+    ):
+        assert sentence in err
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        ["clip_length", "1", "3"],
+        ["pixels_from", "tokens", "maps"],
+        ["pixel_memory", "true", "false"],
+        ["size", "64x48"],
+        ["cameras", "1", "2"],
+        ["precision", "fp32", "bf16"],
+        ["depth", "true", "false"],
+    ],
+)
+def test_a_sweep_times_every_value_in_one_run(sweep, config_file, tmp_path, capsys):
+    picture = tmp_path / "sweep.png"
+    head = "depth" if sweep[0] == "depth" else "time2general"
+    words = ["bench", str(config_file(head)), "--rounds", "2", "--precision", "fp32", "--json"]
+    assert main([*words, "--plot", str(picture), "--sweep", *sweep]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [found["sweep"], *(point["value"] for point in found["points"])] == sweep
+    assert found["points"][0]["step_over_first"] == 1.0
+    assert all(point["step_over_encoder"] > 0.5 for point in found["points"])
+    assert picture.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("sweep", "sentence"),
+    [
+        (["size"], "expected what and its values"),
+        (["legs", "4"], "unknown keys ['legs'], known are"),
+        (["clip_length", "x"], "clip_length: expected int, got 'x'"),
+        (["clip_length", "0"], "clip_length: expected 1 or more, got 0"),
+        (["pixels_from", "both"], "pixels_from: expected maps or tokens, got 'both'"),
+        (["cameras", "0"], "above 0"),
+        (["precision", "int8"], "expected some of"),
+        (["depth", "true"], "expected a config with section depth"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_said(sweep, sentence, config_file, capsys):
+    assert main(["bench", str(config_file()), "--sweep", *sweep]) == 2
+    assert sentence in capsys.readouterr().err

@@ -1,0 +1,148 @@
+"""`t2g info`: counts that hold against the real model and against arithmetic by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from small_model import ENCODER, small_checkpoint, small_config
+from torch import nn
+
+from t2g_core.bench.info import count, count_flops, model_info, parse_size
+from t2g_core.bench.train_step import measure_train_step, random_clip
+from t2g_core.cli import main
+from t2g_core.config import load_config
+from t2g_core.encoders.depth_anything import DepthConfig
+from t2g_core.encoders.frozen_vit import FrozenEncoder
+from t2g_core.methods.frozen_tokens import FrozenTokens
+
+CONFIGS = Path(__file__).parents[2] / "config"
+MODELS = sorted(p for p in CONFIGS.rglob("*.yaml") if p.name != "segmenter.yaml")
+
+
+def tensors(memory) -> list[torch.Tensor]:
+    """All of a nested tuple."""
+    if memory is None:
+        return []
+    if isinstance(memory, torch.Tensor):
+        return [memory]
+    return [tensor for part in memory for tensor in tensors(part)]
+
+
+def parts(config, size=(96, 64), classes=11) -> dict:
+    return {part.name: part for part in model_info(config, size, classes).parts}
+
+
+def test_operations_by_hand():
+    result, flops = count_flops(lambda: nn.Linear(3, 5)(torch.zeros(7, 3)))
+    assert result.shape == (7, 5)
+    assert flops[""] == flops["Linear"] == 2 * 7 * 3 * 5
+
+
+def test_a_vit_costs_what_its_formula_says():
+    """ViT-tiny, 96x64: N = 24 patches and a class token, C = 192, 12 blocks, MLP 4 C."""
+    n, c = 25, 192
+    block = 2 * n * c * (3 * c + c + 8 * c) + 2 * 2 * n * n * c
+    patches = 2 * 24 * 3 * 16 * 16 * c
+    assert parts(small_config())["RGB encoder"].flops == 12 * block + patches
+
+
+def test_parameters_are_those_of_the_real_model():
+    text = replace(small_config().text, weights="random")
+    config = replace(small_config(), text=text)
+    found = parts(config)
+    model = small_checkpoint().model  # with text embeddings 8 wide, info's are 384
+    wider = (384 - 8) * 32
+    assert sum(p.trainable for p in found.values()) == count(model) + wider
+    assert found["memory decoder"].trainable == count(model.head.decoder)
+    assert found["RGB encoder"].frozen == count(FrozenEncoder(ENCODER))
+
+
+@pytest.mark.parametrize("head", ["time2general", "deformable", "no_pixel_memory"])
+def test_a_frame_keeps_what_the_stream_holds_of_it(head):
+    model = small_checkpoint(head).model
+    _, memory = model.encode_frames(FrozenTokens([torch.randn(1, 24, 192)] * 4, (4, 6)))
+    held = memory.numel() * 4
+    info = model_info(small_config(head), (96, 64), 11)
+    assert (info.frame_bytes, info.frames) == (held, 3)
+
+
+def test_depth_doubles_the_frozen_part_and_adds_a_trainable_one():
+    without, found = parts(small_config()), parts(small_config("depth"))
+    assert found["depth encoder"] == replace(without["RGB encoder"], name="depth encoder")
+    more = found["Stability Queries"].trainable - without["Stability Queries"].trainable
+    assert more == 2 * (192 * 2 * 32 + 1)  # keys, values and a gate for each layer that is read
+
+
+def test_the_papers_configuration_stays_under_the_papers_parameters():
+    config = load_config(CONFIGS / "paper_vitl.yaml")
+    assert (config.time2general.num_queries, config.time2general.dim) == (100, 256)
+    assert (config.time2general.num_blocks, config.time2general.clip_length) == (9, 5)
+    assert (config.time2general.attention, config.depth) == ("deformable", DepthConfig("hub"))
+    found = parts(config, (1024, 512), 15)
+    trainable = sum(p.trainable for p in found.values())
+    assert 23.0e6 < trainable <= 24.46e6
+    for encoder in ("RGB encoder", "depth encoder"):
+        assert found[encoder].frozen == pytest.approx(304.4e6, rel=1e-3)  # ViT-L
+
+
+@pytest.mark.parametrize("name", ["time2general_small", "conv_head"])
+def test_the_command_prints_a_table(capsys, name):
+    assert main(["info", str(CONFIGS / f"{name}.yaml"), "--size", "96x64"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("RGB encoder") and "22.12 M" in lines[1]
+    assert any(line.startswith("for one frame of 96x64") for line in lines)
+    assert any("kept of a frame" in line for line in lines) == (name != "conv_head")
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_model_can_be_built(path):
+    info = model_info(load_config(path), (96, 64), 15)
+    assert sum(part.trainable for part in info.parts) > 0
+
+
+@pytest.mark.parametrize("size", ["s", "b", "l"])
+def test_the_papers_sisters_differ_in_their_encoders_alone(size):
+    sister, paper = (load_config(CONFIGS / f"paper_vit{name}.yaml") for name in (size, "l"))
+    assert replace(sister, encoder=paper.encoder) == paper
+    assert sister.encoder.weights == "hub"
+
+
+def test_json_holds_what_the_table_says(capsys):
+    config = str(CONFIGS / "conv_head.yaml")
+    assert main(["info", config, "--size", "96x64", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["size"] == [96, 64] and "train_step" not in found
+    parts = {part["name"]: part for part in found["parts"]}
+    assert parts["RGB encoder"]["frozen"] == pytest.approx(22.12e6, rel=1e-3)
+    assert parts["frame head"]["trainable"] > 1e6
+
+
+@pytest.mark.parametrize("text", ["96", "96x60", "0x16", "axb", "16x16x16"])
+def test_a_size_that_is_none_is_named(text):
+    with pytest.raises(ValueError, match="WIDTHxHEIGHT in multiples of 16"):
+        parse_size(text, small_config())
+    assert parse_size("1024x512", small_config()) == (1024, 512)
+    assert parse_size(None, small_config()) == (96, 64)
+
+
+@pytest.mark.parametrize("head", ["depth", "linear"])
+def test_a_training_step_runs_and_reports(head):
+    config = small_config(head)
+    config = replace(config, text=replace(config.text, weights="random"))
+    step = measure_train_step(config, 11, "cpu")
+    assert "3 frames of 96x64, fp32, on cpu" in str(step)
+    assert step.peak_bytes > 1e8 and step.encoders_s > 0 and step.step_s > 0
+    assert ("set" in step.losses) == (head == "depth")
+    with pytest.raises(ValueError, match="no section train"):
+        measure_train_step(replace(config, train=None), 11, "cpu")
+
+
+def test_random_labels_do_not_move():
+    clip = random_clip(small_config().train, 11)
+    assert clip.images.shape == (3, 64, 96, 3) and clip.labels.shape == (3, 64, 96)
+    assert (clip.labels == clip.labels[0]).all() and clip.labels.max() < 11
+    assert (clip.labels[0, :32, :32] == clip.labels[0, 0, 0]).all()

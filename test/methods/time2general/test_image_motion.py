@@ -1,0 +1,85 @@
+"""Motion between images: shifts that are known, under a haze that changes, at every size."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from t2g_core.encoders.preprocess import normalise
+from t2g_core.methods.time2general.image_motion import motion, structure
+
+HEIGHT, WIDTH = 128, 192
+
+
+def scene(seed: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 with structure at several scales, larger than a frame."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((HEIGHT + 64, WIDTH + 64, 3), np.float32)
+    for cells in (6, 20, 60):
+        coarse = rng.random((cells, cells, 3), np.float32)
+        image += cv2.resize(coarse, (WIDTH + 64, HEIGHT + 64), interpolation=cv2.INTER_CUBIC)
+    return np.clip(image * 85, 0, 255).astype(np.uint8)
+
+
+def cut(image: np.ndarray, x: int, y: int) -> torch.Tensor:
+    """A frame whose corner is (x, y), normalised, (1, 3, H, W)."""
+    frame = image[y : y + HEIGHT, x : x + WIDTH]
+    return normalise(torch.from_numpy(np.ascontiguousarray(frame))[None])
+
+
+def haze(image: np.ndarray, seed: int) -> np.ndarray:
+    """A thick, smooth layer of light that hides three quarters of the contrast."""
+    coarse = np.random.default_rng(seed).random((3, 4, 1), np.float32)
+    layer = cv2.resize(coarse, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)[..., None]
+    return np.clip(image * 0.25 + 150 * layer + 30, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (8, 0), (-12, 6), (3, -5)])
+@pytest.mark.parametrize("hazy", [False, True])
+def test_a_shift_of_the_camera_is_found(shift, hazy):
+    """The camera moves by (x, y) pixels: content was that much further right and down before."""
+    now, past = scene(), scene()
+    if hazy:
+        now, past = haze(now, 1), haze(past, 2)
+    x, y = shift
+    found = motion(structure(cut(now, 32 + x, 32 + y)), structure(cut(past, 32, 32)))
+    assert found.flow.shape == (1, 2, HEIGHT // 8, WIDTH // 8)
+    assert found.residual.shape == (1, 1, HEIGHT // 8, WIDTH // 8)
+    inner = found.flow[0, :, 3:-3, 3:-3]
+    expected = torch.tensor([x / 8, y / 8])
+    torch.testing.assert_close(inner.mean((1, 2)), expected, atol=0.06, rtol=0)
+    assert found.residual[0, 0, 3:-3, 3:-3].mean() < (0.5 if hazy else 0.2)
+
+
+def test_what_came_into_view_has_a_large_residual():
+    now, past = cut(scene(), 32, 32), cut(scene(), 32, 32)
+    now[..., 40:88, 64:128] = cut(scene(1), 0, 0)[..., 40:88, 64:128]
+    residual = motion(structure(now), structure(past)).residual[0, 0]
+    inside, outside = residual[6:10, 9:15].mean(), residual[:, :5].mean()
+    assert inside > 5 * outside
+
+
+def test_frames_of_a_batch_are_found_each_by_itself():
+    pairs = [(cut(scene(s), 32 + s, 32), cut(scene(s), 32, 32)) for s in range(3)]
+    now, past = (structure(torch.cat(frames)) for frames in zip(*pairs, strict=True))
+    together = motion(now, past)
+    for i in range(3):
+        alone = motion(now[i : i + 1], past[i : i + 1])
+        assert torch.equal(together.flow[i], alone.flow[0])
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 160), (32, 16), (64, 96)])
+def test_small_and_narrow_images_have_a_motion_too(size):
+    torch.manual_seed(0)
+    seen = structure(torch.randn(1, 3, *size))
+    found = motion(seen, seen)
+    assert found.flow.shape == (1, 2, size[0] // 8, size[1] // 8)
+    assert found.flow.abs().max() < 0.1
+
+
+def test_a_flat_image_has_no_structure_and_no_motion():
+    flat = structure(normalise(torch.full((1, 64, 96, 3), 90, dtype=torch.uint8)))
+    assert (flat == 128).all()
+    assert motion(flat, flat).flow.abs().max() == 0

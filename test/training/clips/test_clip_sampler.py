@@ -1,0 +1,191 @@
+"""Training clips: geometry once a clip, distortion a frame, the same clip for the same number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from small_model import TRAIN
+from small_runs import brightness_videos
+
+from t2g_core.training.clips.augment import (
+    DISTORTIONS,
+    Crop,
+    apply_crop,
+    camera_move,
+    distort,
+    draw_crop,
+)
+from t2g_core.training.clips.clip_sampler import ClipSampler, draw_window
+
+
+def test_a_clip_depends_on_seed_and_number_alone(tmp_path):
+    videos = brightness_videos(tmp_path)
+    first, second = ClipSampler(videos, TRAIN), ClipSampler(videos, TRAIN)
+    second(3)  # having drawn others changes nothing
+    for a, b in zip(first(7), second(7), strict=True):
+        assert np.array_equal(a, b)
+    assert not np.array_equal(first(7).images, first(8).images)
+    assert not np.array_equal(
+        first(7).images, ClipSampler(videos, replace(TRAIN, seed=1))(7).images
+    )
+
+
+@pytest.mark.parametrize(("stride", "step_s"), [(0, 1 / 15), (1, 1.0), (2, 2.0)])
+def test_a_clip_says_how_far_its_frames_are_apart(stride, step_s, tmp_path):
+    """Of a virtual move as of a usual camera, of others by the video's rate, here 1 Hz."""
+    sampler = ClipSampler(brightness_videos(tmp_path), replace(TRAIN, strides=(stride,)))
+    assert sampler(0).step_s == pytest.approx(step_s)
+
+
+def test_images_and_labels_are_cut_alike():
+    """Nearest neighbour on both: the picture stays the picture of its label."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 11, (60, 90), dtype=np.uint8)
+    for _ in range(20):
+        crop = draw_crop(rng, (0.5, 0.9), (96, 64), (90, 60))
+        cut = apply_crop(label, crop, (96, 64), label=True)
+        picture = apply_crop(cv2.merge([label * 20] * 3), crop, (96, 64), label=True)
+        assert np.array_equal(picture[..., 0], cut * 20)
+
+
+def test_crop_by_hand():
+    label = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    cut = apply_crop(label, Crop(0.5, 0.0, 0.5, 0.5, flip=False), (2, 2), label=True)
+    assert cut.tolist() == [[2, 3], [6, 7]]
+    flipped = apply_crop(label, Crop(0.5, 0.0, 0.5, 0.5, flip=True), (2, 2), label=True)
+    assert flipped.tolist() == [[3, 2], [7, 6]]
+
+
+def test_geometry_is_drawn_once_a_clip(tmp_path):
+    """At stride 1 a clip of identical frames has identical labels."""
+    videos = brightness_videos(tmp_path)
+    same = [replace(videos[0], frames=(videos[0].frames[0],) * 6)]
+    labels = ClipSampler(same, replace(TRAIN, strides=(1,)))(0).labels
+    assert all(np.array_equal(labels[0], other) for other in labels[1:])
+
+
+def test_stride_0_is_a_slow_move_inside_the_frame():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        boxes = camera_move(rng, draw_crop(rng, (0.5, 0.9), (96, 64), (90, 60)), 5)
+        for a, b in zip(boxes, boxes[1:], strict=False):
+            assert 0.97 * a.width <= b.width <= a.width
+            assert abs(b.left + b.width / 2 - a.left - a.width / 2) < 0.03
+        assert all(0 <= b.left <= b.left + b.width <= 1 + 1e-9 for b in boxes)
+
+
+def test_strides_choose_the_frames(tmp_path):
+    videos = brightness_videos(tmp_path)
+    sampler = ClipSampler(videos, replace(TRAIN, strides=(2,), clip_frames=3))
+    assert [start for _, start in sampler.starts[2]] == [0, 1]
+    frames, step_s = sampler.draw_frames(np.random.default_rng(0), stride=2)
+    assert np.diff([frame.number for frame in frames]).tolist() == [60, 60]
+    assert step_s == 2.0
+
+
+def test_videos_too_short_for_a_stride_are_an_error(tmp_path):
+    videos = brightness_videos(tmp_path, frames=4)
+    with pytest.raises(
+        ValueError,
+        match=r"no video holds 3 frames at strides \[2\], one of them with a label; longest: 4",
+    ):
+        ClipSampler(videos, replace(TRAIN, strides=(1, 2)))
+
+
+def test_crops_filled_by_one_class_are_drawn_again(tmp_path):
+    videos = brightness_videos(tmp_path)
+    for index in range(10):
+        label = ClipSampler(videos, replace(TRAIN, max_class_share=0.5, strides=(1,)))(index).labels
+        assert np.bincount(label[-1][label[-1] != 255]).max() < 0.6 * label[-1].size
+
+
+@pytest.mark.parametrize("distortion", DISTORTIONS, ids=lambda d: d.__name__)
+def test_each_distortion_changes_the_picture_and_keeps_it_a_picture(distortion):
+    image = np.random.default_rng(0).random((48, 64, 3)).astype(np.float32)
+    before = image.copy()
+    changed = 0
+    for seed in range(8):
+        out = distortion(image, np.random.default_rng(seed))
+        assert out.shape == image.shape
+        assert np.isfinite(out).all()
+        changed += not np.allclose(out, image)
+    assert changed == 8
+    assert np.array_equal(image, before)  # the input is left alone
+
+
+def test_distorted_images_stay_in_range_and_repeat():
+    image = np.random.default_rng(0).random((48, 64, 3)).astype(np.float32)
+    for seed in range(30):
+        out = distort(image, np.random.default_rng(seed))
+        assert out.dtype == np.float32
+        assert 0 <= out.min() <= out.max() <= 1
+        assert np.array_equal(out, distort(image, np.random.default_rng(seed)))
+
+
+def test_a_square_crop_of_a_wide_frame_is_square():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        crop = draw_crop(rng, (0.5, 1.0), (64, 64), (200, 50))
+        assert crop.width * 200 == pytest.approx(crop.height * 50)
+        assert 0.5 <= crop.height <= 1.0 and 0 <= crop.left <= crop.left + crop.width <= 1
+    circle = cv2.circle(np.zeros((50, 200), np.uint8), (100, 25), 12, 1, -1)
+    cut = apply_crop(circle, Crop(0.375, 0.0, 0.25, 1.0, flip=False), (64, 64), label=True)
+    rows, columns = np.flatnonzero(cut.any(axis=1)), np.flatnonzero(cut.any(axis=0))
+    assert abs(len(rows) - len(columns)) <= 1
+
+
+def sparse(videos, labelled):
+    """The same video with a label on some frames only."""
+    frames = [
+        f if i in labelled else replace(f, label_path=None) for i, f in enumerate(videos[0].frames)
+    ]
+    return [replace(videos[0], frames=tuple(frames))]
+
+
+def test_only_the_labelled_frames_of_a_sparse_clip_supervise(tmp_path):
+    videos = sparse(brightness_videos(tmp_path, frames=8), {4})
+    sampler = ClipSampler(videos, replace(TRAIN, strides=(1, 2), clip_frames=3))
+    assert [start for _, start in sampler.starts[1]] == [2, 3, 4]
+    assert [start for _, start in sampler.starts[2]] == [0, 2]  # and not 4 + 2 * 2 > 7
+    for index in range(8):
+        labels = sampler(index).labels
+        supervised = [t for t in range(3) if (labels[t] != 255).any()]
+        assert supervised == sampler.labelled(index) and len(supervised) == 1
+
+
+def test_a_window_of_a_sparse_clip_holds_a_label():
+    rng = np.random.default_rng(0)
+    assert {draw_window(rng, 5, 2, [3]) for _ in range(50)} == {2, 3}
+    assert {draw_window(rng, 5, 1, [3]) for _ in range(5)} == {3}
+    assert {draw_window(rng, 5, 2, [0, 1, 2, 3, 4]) for _ in range(50)} == {0, 1, 2, 3}
+
+
+def test_strides_of_a_dense_source(tmp_path):
+    """KITTI-360's strides on a drive of 170 frames: the whole clip is one stride, drawn once."""
+    videos = brightness_videos(tmp_path, frames=2)
+    frame = videos[0].frames[0]
+    drive = [replace(videos[0], frames=tuple(replace(frame, number=n) for n in range(170)))]
+    strides = (5, 10, 15, 20, 30, 40)
+    sampler = ClipSampler(drive, replace(TRAIN, strides=strides, clip_frames=5))
+    seen = set()
+    for index in range(60):
+        _, (frames, step_s), stride = sampler._begin(index)
+        assert step_s == stride * drive[0].step_s
+        assert np.diff([f.number for f in frames]).tolist() == [stride] * 4
+        seen.add(stride)
+    assert seen == set(strides)
+
+
+def test_a_crop_without_a_label_is_drawn_again(tmp_path):
+    """All but one corner is void: of 40 clips, without another draw, most would see nothing."""
+    videos = brightness_videos(tmp_path)
+    corner = np.full((60, 90), 11, np.uint8)
+    corner[:12, :18] = 3
+    for frame in videos[0].frames:
+        cv2.imwrite(str(frame.label_path), corner)
+    sampler = ClipSampler(videos, replace(TRAIN, crop_share=(0.5, 0.6), strides=(1,)))
+    labelled = [(sampler(i).labels != 255).any() for i in range(40)]
+    assert np.mean(labelled) > 0.95
