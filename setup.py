@@ -78,5 +78,8 @@ setup(
             "import-linter>=2.4,<3",
         ],
     },
-    entry_points={"console_scripts": ["t2g = t2g_core.cli:main"]},
+    entry_points={
+        "console_scripts": ["t2g = t2g_core.cli:main"],
+        "t2g.commands": ["t2g_ros = t2g_ros.cli_commands:COMMANDS"],
+    },
 )

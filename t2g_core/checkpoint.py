@@ -3,76 +3,105 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
-from t2g_core.build import build_trainable_part
-from t2g_core.config import Config, from_mapping
+from t2g_core.config import Config, read_config
 from t2g_core.encoders.preprocess import PIXEL_MEAN, PIXEL_STD
 from t2g_core.labels import IGNORE_INDEX, colour_of
-from t2g_core.methods.frozen_tokens import TrainablePart
+from t2g_core.methods.method import Method
 from t2g_core.whole_files import replacing
 
-FORMAT = "t2g-checkpoint-1"
+FORMAT, FIRST_FORMAT = "t2g-checkpoint-2", "t2g-checkpoint-1"
 SHIPPED = Path(__file__).parent / "weights" / "time2general_small_camvid.safetensors"
-TOKEN_WIDTH, TEXT_WIDTH = "token_width", "text_width"
-REQUIRED = ("config", "class_names", "palette", TOKEN_WIDTH, TEXT_WIDTH)
-WIDEST = 16_384  # channels of a token or of a text embedding: beyond it a header is broken
+REQUIRED = ("config", "class_names", "palette")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained part, its config (without the section `train`) and what its class ids mean."""
+    """What a file of a trained method holds.
 
-    model: TrainablePart
+    config: without the section `train`. class_names, palette: what class ids mean, RGB colours.
+    trained: the method's trained weights and statistics by name, float32; no frozen weight.
+    """
+
     config: Config
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
+    trained: dict[str, torch.Tensor]
+
+    def build(
+        self,
+        device: str = "cpu",
+        encoder_weights: str | None = None,
+        encoder: nn.Module | None = None,
+    ) -> Method:
+        """The method in eval mode on a device.
+
+        encoder_weights: where the frozen encoder's weights are, if not where they were at the
+        training: a value of the config's `encoder.weights`. encoder: one that is there already,
+        which several methods may share.
+        """
+        config = self.config
+        if encoder is None:
+            if encoder_weights:
+                config = replace(config, encoder=replace(config.encoder, weights=encoder_weights))
+            encoder = config.build_encoder(device)
+        with torch.device("meta"):  # no weights to draw: they come next
+            method = config.build_method(encoder, len(self.class_names))
+        trained = {name: _as_tokens_lie(tensor) for name, tensor in self.trained.items()}
+        method.load_state_dict(trained, strict=False, assign=True)  # shapes are checked by then
+        return method.eval().to(device)
+
+
+def _as_tokens_lie(tensor: torch.Tensor) -> torch.Tensor:
+    """Weights of convolutions with channels last, as the tokens they read have them."""
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
 def save_checkpoint(
     path: str | Path,
-    model: TrainablePart,
+    method: Method,
     config: Config,
     class_names: tuple[str, ...],
     note: str,
     palette: tuple[tuple[int, int, int], ...] | None = None,
 ) -> None:
-    """Write weights as float16 with config, classes, palette and normalisation.
+    """Write trained weights as float16 with config, classes, palette and normalisation.
 
     note: provenance and licence of the training data, read by people. palette: RGB colours of the
     classes; None takes those of their names.
     """
-    queries = getattr(model.head, "stability_queries", None)
     metadata = {
         "format": FORMAT,
-        "config": asdict(config),
+        "config": config.as_mapping(),
         "class_names": class_names,
         "palette": palette or [colour_of(name) for name in class_names],
         "pixel_mean": PIXEL_MEAN,
         "pixel_std": PIXEL_STD,
-        TOKEN_WIDTH: model.standardize.mean.shape[1],
-        TEXT_WIDTH: 0 if queries is None else queries.text.shape[1],
         "note": note,
     }
     tensors = {
         name: t.half().contiguous() if t.is_floating_point() else t
-        for name, t in model.state_dict().items()
+        for name, t in method.trained_state().items()
     }
     with replacing(path) as partial:
         save_file(tensors, partial, metadata={k: json.dumps(v) for k, v in metadata.items()})
 
 
-def load_checkpoint(path: str | Path | None = None, device: str = "cpu") -> Checkpoint:
-    """Read a checkpoint; None reads the shipped one. The model is in eval mode, float32.
+def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
+    """Read a checkpoint; None reads the shipped one.
+
+    Files of the format before are converted.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a checkpoint of this format, or one whose tensors do not fit its config.
+        ValueError: not a checkpoint of these formats, or one whose tensors do not fit its config.
     """
     path = SHIPPED if path is None else Path(path)
     if not path.is_file():
@@ -80,10 +109,13 @@ def load_checkpoint(path: str | Path | None = None, device: str = "cpu") -> Chec
     try:
         with safe_open(path, framework="pt") as file:
             metadata = {k: json.loads(v) for k, v in (file.metadata() or {}).items()}
-            checkpoint = _from_header(metadata)
-            names = list(file.keys())
-            _check_shapes(checkpoint.model, {k: file.get_slice(k).get_shape() for k in names})
-            tensors = {name: file.get_tensor(name) for name in names}
+            rename = str
+            if metadata.get("format") == FIRST_FORMAT:
+                metadata, rename = _converted(metadata), _renamed
+            config, names, palette = _from_header(metadata)
+            shapes = {rename(k): file.get_slice(k).get_shape() for k in file.keys()}  # noqa: SIM118
+            _check_shapes(config, len(names), shapes)
+            tensors = {rename(k): file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"{path} is no t2g checkpoint: {error}") from error
     except ValueError as error:
@@ -92,22 +124,54 @@ def load_checkpoint(path: str | Path | None = None, device: str = "cpu") -> Chec
     if broken:
         raise ValueError(f"{path}: weights that are no numbers, the first in {broken[0]}")
     tensors = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
-    checkpoint.model.load_state_dict(tensors, assign=True)
-    checkpoint.model.eval().to(device)
-    return checkpoint
+    return Checkpoint(config, names, palette, tensors)
 
 
-def _from_header(metadata: dict) -> Checkpoint:
-    """What the header says, with a model of shapes alone; ValueError where it says too little."""
+def _converted(metadata: dict) -> dict:
+    """A header of the first format as one of today.
+
+    Text and depth stood beside the method's section, and keys that had one value in all configs.
+    """
+    config = metadata.get("config")
+    if not isinstance(config, dict):
+        return metadata | {"format": FORMAT}
+    config = dict(config)
+    text, depth = config.pop("text", None), config.pop("depth", None)
+    _drop(config, "encoder", "patch_size")
+    _drop(config, "frame_head", "dim")
+    head = config.get("time2general")
+    if isinstance(head, dict):
+        if isinstance(text, dict):
+            text = {key: value for key, value in text.items() if key != "prompt"}
+        config["time2general"] = head | {"text": text, "depth": depth}
+    return metadata | {"format": FORMAT, "config": config}
+
+
+def _drop(config: dict, section: str, key: str) -> None:
+    if isinstance(config.get(section), dict):
+        config[section] = {k: v for k, v in config[section].items() if k != key}
+
+
+def _renamed(name: str) -> str:
+    """A tensor of the first format: frame-by-frame heads were one module deeper."""
+    return name.replace("head.head.", "head.", 1)
+
+
+def _from_header(
+    metadata: dict,
+) -> tuple[Config, tuple[str, ...], tuple[tuple[int, int, int], ...]]:
+    """Config, class names and palette; ValueError where the header says too little."""
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"expected format {FORMAT}, got {metadata.get('format')}")
+        raise ValueError(
+            f"expected format {FORMAT} or {FIRST_FORMAT}, got {metadata.get('format')}"
+        )
     missing = [key for key in REQUIRED if key not in metadata]
     if missing:
         raise ValueError(f"the header lacks {', '.join(missing)}")
     mapping, names = metadata["config"], metadata["class_names"]
     if not isinstance(mapping, dict):
         raise ValueError(f"config: expected a mapping, got {type(mapping).__name__}")
-    config = from_mapping(Config, {k: v for k, v in mapping.items() if k != "train"}, "config")
+    config = read_config({k: v for k, v in mapping.items() if k != "train"}, "config")
     if not (isinstance(names, list) and 0 < len(names) <= IGNORE_INDEX and all_text(names)):
         raise ValueError(f"class_names: expected 1 to {IGNORE_INDEX} names, got {str(names)[:80]}")
     palette = metadata["palette"]
@@ -115,18 +179,15 @@ def _from_header(metadata: dict) -> Checkpoint:
         isinstance(palette, list) and len(palette) == len(names) and all(map(is_colour, palette))
     ):
         raise ValueError(f"palette: expected {len(names)} colours of three values from 0 to 255")
-    for key in (TOKEN_WIDTH, TEXT_WIDTH):
-        if not (isinstance(metadata[key], int) and 0 <= metadata[key] <= WIDEST):
-            raise ValueError(f"{key}: expected 0 to {WIDEST}, got {metadata[key]!r}")
-    with torch.device("meta"):
-        text = torch.zeros(len(names), metadata[TEXT_WIDTH])
-        model = build_trainable_part(config, metadata[TOKEN_WIDTH], text)
-    return Checkpoint(model, config, tuple(names), tuple(tuple(colour) for colour in palette))
+    return config, tuple(names), tuple(tuple(colour) for colour in palette)
 
 
-def _check_shapes(model: TrainablePart, found: dict[str, list[int]]) -> None:
+def _check_shapes(config: Config, num_classes: int, found: dict[str, list[int]]) -> None:
     """Before anything large is read: the file has the tensors of the config, and no others."""
-    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    with torch.device("meta"):
+        encoder = config.without_weights().build_encoder("meta")
+        method = config.build_method(encoder, num_classes)
+    expected = {name: list(tensor.shape) for name, tensor in method.trained_state().items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise ValueError(

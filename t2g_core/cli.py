@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from importlib.metadata import entry_points
 
 COMMANDS = {
     "train": ("t2g_core.training.train", "train a model on one labelled source domain"),
@@ -19,12 +20,11 @@ COMMANDS = {
         "t2g_core.recordings.segment",
         "masks, pictures and figures of an image, video, folder or bag, without ROS",
     ),
-    "bench": ("t2g_core.bench.bench", "time a streaming step beside its encoder, by part"),
+    "bench": ("t2g_core.bench.command", "time a streaming step beside its encoder, by part"),
     "bag": ("t2g_core.recordings.segment_bag", "segment a rosbag2 offline, repeatable to the bit"),
-    "doctor": ("t2g_ros.doctor", "look at what goes wrong most on robots, and say what to do"),
     "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),
 }
-
+GROUP = "t2g.commands"  # entry points by which other packages add commands: mappings like COMMANDS
 
 EXTRAS = {  # of setup.py, by the module that is missing
     **dict.fromkeys(("transformers", "scipy", "matplotlib", "tensorboard"), "train"),
@@ -38,8 +38,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; errors of input end with a sentence and exit code 2."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        args = parse(argv)
-        return importlib.import_module(COMMANDS[args.command][0]).run(args)
+        commands = all_commands()
+        args = parse(argv, commands)
+        return importlib.import_module(commands[args.command][0]).run(args)
     except ModuleNotFoundError as error:
         problem, code = remedy(error), 2
     except KeyboardInterrupt:
@@ -50,14 +51,22 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
+def all_commands() -> dict[str, tuple[str, str]]:
+    """Module and summary of each command, those of other installed packages included."""
+    found = dict(COMMANDS)
+    for entry in entry_points(group=GROUP):
+        found |= entry.load()
+    return found
+
+
+def parse(argv: list[str], commands: dict[str, tuple[str, str]]) -> argparse.Namespace:
     """Read the command line; a command's imports cost seconds, so only the one asked for is."""
     parser = argparse.ArgumentParser(
         prog="t2g", description="Domain-generalised video semantic segmentation."
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
+    added = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, summary) in commands.items():
+        command = added.add_parser(name, help=summary, description=summary)
         if argv[:1] == [name]:
             importlib.import_module(module).add_arguments(command)
     return parser.parse_args(argv)

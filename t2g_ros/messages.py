@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +47,7 @@ def class_list_message(
 
 
 def temporal_consistency_message(
-    frame: SegmentedFrame, class_names: tuple[str, ...], clip_length: int, header: Header
+    frame: SegmentedFrame, class_names: tuple[str, ...], header: Header
 ) -> TemporalConsistency:
     """The message that goes with a mask; `header` is the image's."""
     report, reset = frame.report, frame.reset or Reset("", "")
@@ -60,8 +61,7 @@ def temporal_consistency_message(
         class_names=list(class_names),
         flicker=report.flicker.tolist(),
         mean_confidence=mean_confidence(frame.result),
-        buffer_fill=frame.buffer_fill,
-        buffer_length=clip_length,
+        memory_fill=math.nan if frame.memory_fill is None else frame.memory_fill,
         stays_in_clip=frame.stays,
         reset_reason=reset.reason,
         reset_detail=reset.detail,

@@ -72,9 +72,7 @@ class Outputs:
         mask = frame.result.mask
         self._mask.publish(image_message(mask, "mono8", header))
         self._consistency.publish(
-            temporal_consistency_message(
-                frame, segmenter.class_names, segmenter.clip_length, header
-            )
+            temporal_consistency_message(frame, segmenter.class_names, header)
         )
         self._camera_info.publish(header)
         watched = self._instability.get_subscription_count() > 0

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -51,6 +52,9 @@ from t2g_ros.parameters import (
     unknown_parameters,
 )
 from t2g_ros.srv import LoadCheckpoint
+
+if TYPE_CHECKING:
+    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 DIAGNOSTICS_PERIOD_S = 1.0
 SIGNAL_PERIOD_S = 0.2  # how often a waiting node looks whether it was told to end
@@ -256,7 +260,7 @@ class Segmenter(LifecycleNode):
         segmenter = self._model.segmenter
         return (
             f"{self._model.checkpoint} on {self._model.device} in {segmenter.precision}, "
-            f"{len(segmenter.class_names)} classes, clips of {segmenter.clip_length} frames"
+            f"{len(segmenter.class_names)} classes, {memory_of(segmenter)}"
         )
 
     async def _answer_load_checkpoint(
@@ -360,6 +364,13 @@ def main() -> int:
         sys.stdout.flush()
         os._exit(1 if failed else 0)
     return 1 if failed else 0
+
+
+def memory_of(segmenter: StreamingSegmenter) -> str:
+    """What its method looks back on, in words."""
+    if segmenter.recurrent:
+        return "a memory of all frames so far"
+    return f"clips of {segmenter.clip_length} frames" if segmenter.clip_length > 1 else "no memory"
 
 
 def spin(node: Segmenter) -> None:

@@ -31,6 +31,7 @@ class ColourSegmenter:
 
     class_names = CAMVID_CLASSES
     palette = PALETTE
+    recurrent = False
 
     def __init__(self, clip_length: int = 1) -> None:
         self.clip_length = clip_length

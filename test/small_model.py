@@ -6,18 +6,21 @@ from dataclasses import replace
 
 import torch
 
-from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.checkpoint import Checkpoint, save_checkpoint
-from t2g_core.config import ALL, FRAME_PATH, TEMPORAL, Config, StageConfig, TrainConfig
+from t2g_core.config import Config
 from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.labels import CAMVID_CLASSES, PALETTE
 from t2g_core.methods.frame_head import FrameHeadConfig
-from t2g_core.methods.time2general.time2general import Time2GeneralConfig
+from t2g_core.methods.method import Method
+from t2g_core.methods.time2general.config import Time2GeneralConfig
+from t2g_core.methods.time2general.time2general import Time2General
+from t2g_core.schedule import ALL, FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
-ENCODER = EncoderConfig("vit_tiny_patch16_224", "random", (2, 5, 8, 11), 16)
+ENCODER = EncoderConfig("vit_tiny_patch16_224", "random", (2, 5, 8, 11))
+PALETTES = tuple(PALETTE[name] for name in CAMVID_CLASSES)
 HEAD = Time2GeneralConfig(
     num_queries=12,
     dim=32,
@@ -31,13 +34,14 @@ HEAD = Time2GeneralConfig(
     text_bias="per_class",
     pixel_classifier=True,
     pixels_from="tokens",
+    text=TextConfig(),
 )
 STAGES = (
     StageConfig(2, 1e-3, clip_frames=1, frames_per_step=2, plain_share=0.5, trains=FRAME_PATH),
     StageConfig(2, 1e-3, clip_frames=3, frames_per_step=3, plain_share=0.5, trains=TEMPORAL),
 )
 TRAIN = TrainConfig(
-    dataset="camvid", split="train", seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),
+    seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),
     crop_share=(0.5, 0.9), max_class_share=1.0, strides=(0, 1), cached_clips=3, warmup=1,
     weight_decay=0.05, clip_gradient=1.0, ema_decay=0.9, points=64, set_weight=0.3,
     pixel_weight=1.0, class_balance=0.3, mtc_weight=1.0, mtc_trim=0.2, precision="fp32",
@@ -61,37 +65,41 @@ def stages(iterations: int, **changes) -> tuple[StageConfig, ...]:
 def small_config(head: str = "time2general") -> Config:
     """Input 96x64, T = 3; head: time2general, depth, linear or conv, or one of VARIANTS."""
     if head == "time2general":
-        return Config(ENCODER, (96, 64), TextConfig(), TRAIN, time2general=HEAD)
+        return Config(ENCODER, (96, 64), HEAD, TRAIN)
     if head == "depth":
-        return replace(small_config(), depth=DepthConfig("random"))
+        return replace(small_config(), method=replace(HEAD, depth=DepthConfig("random")))
     if head in VARIANTS:
-        return replace(small_config(), time2general=replace(HEAD, **VARIANTS[head]))
+        return replace(small_config(), method=replace(HEAD, **VARIANTS[head]))
     train = replace(TRAIN, stages=tuple(replace(stage, trains=ALL) for stage in STAGES))
-    return Config(ENCODER, (96, 64), TextConfig(), train, frame_head=FrameHeadConfig(head, 16))
+    return Config(ENCODER, (96, 64), FrameHeadConfig(head), train)
 
 
-def small_checkpoint(head: str = "time2general") -> Checkpoint:
-    """Random weights, seeded; the attention's memory terms large enough to matter."""
-    torch.manual_seed(0)
+def small_method(head: str = "time2general", device: str = "cpu") -> Method:
+    """Random weights, seeded, class-name embeddings too; in eval mode."""
+    torch.manual_seed(1)
     config = small_config(head)
-    model = build_trainable_part(config, 192, torch.randn(len(CAMVID_CLASSES), 8)).eval()
-    palette = tuple(PALETTE[name] for name in CAMVID_CLASSES)
-    return Checkpoint(model, config, CAMVID_CLASSES, palette)
+    encoder = config.build_encoder(device)
+    torch.manual_seed(0)
+    method = config.build_method(encoder, len(CAMVID_CLASSES)).eval()
+    if isinstance(method, Time2General):
+        method.head.stability_queries.text.normal_()
+    return method.to(device)
 
 
 def small_segmenter(
     head: str = "time2general", device: str = "cpu", precision: str = "auto"
 ) -> StreamingSegmenter:
     """The small model behind the real streaming interface."""
-    torch.manual_seed(1)
-    checkpoint = small_checkpoint(head)
-    torch.manual_seed(1)
-    encoder = build_encoder(small_config(head), device)
-    checkpoint.model.to(device)
-    return StreamingSegmenter(checkpoint, encoder, device, precision)
+    method = small_method(head, device)
+    return StreamingSegmenter(method, (96, 64), CAMVID_CLASSES, PALETTES, device, precision)
+
+
+def small_checkpoint(head: str = "time2general") -> Checkpoint:
+    """What a file of the small model holds."""
+    config = replace(small_config(head), train=None)
+    return Checkpoint(config, CAMVID_CLASSES, PALETTES, small_method(head).trained_state())
 
 
 def write_small_checkpoint(path, head: str = "time2general") -> None:
     """Save the small model as a checkpoint file."""
-    checkpoint = small_checkpoint(head)
-    save_checkpoint(path, checkpoint.model, checkpoint.config, checkpoint.class_names, "test")
+    save_checkpoint(path, small_method(head), small_config(head), CAMVID_CLASSES, "test")

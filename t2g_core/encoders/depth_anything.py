@@ -18,6 +18,7 @@ from torch import nn
 
 from t2g_core.encoders.dinov2_names import to_timm
 from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
+from t2g_core.encoders.preprocess import PATCH
 
 REPOSITORIES = {  # of the same size as the RGB encoder
     "vit_small_patch14_dinov2": "depth-anything/Depth-Anything-V2-Small-hf",
@@ -35,7 +36,7 @@ WAYS = (
 class DepthConfig:
     """weights: `hub`, `random`, or the path of a folder or safetensors file in the hub's format.
 
-    Size, blocks and patch size are those of the RGB encoder, also where that is a DINOv3.
+    Size and blocks are those of the RGB encoder, also where that is a DINOv3.
     """
 
     weights: str = "hub"
@@ -53,12 +54,23 @@ class RGBDepthEncoder(nn.Module):
         """Channels C of a token, the same for both."""
         return self.rgb.width
 
+    @property
+    def num_blocks(self) -> int:
+        """Blocks that are read of each."""
+        return self.rgb.num_blocks
+
+    def parts(self) -> dict[str, nn.Module]:
+        """By the name that `t2g info` and `t2g bench` print."""
+        return {"RGB encoder": self.rgb, "depth encoder": self.depth}
+
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """images (B, 3, H, W), normalised -> one (B, N, C) a layer, RGB first, then depth."""
         return self.rgb(images) + self.depth(images)
 
 
-def build_depth_encoder(rgb: EncoderConfig, config: DepthConfig) -> FrozenEncoder:
+def build_depth_encoder(
+    rgb: EncoderConfig, config: DepthConfig, patch_size: int = PATCH
+) -> FrozenEncoder:
     """The depth encoder that goes with an RGB encoder.
 
     Raises:
@@ -67,7 +79,7 @@ def build_depth_encoder(rgb: EncoderConfig, config: DepthConfig) -> FrozenEncode
         ConnectionError: `hub` without a network.
     """
     name = rgb.name.replace("patch16_dinov3", "patch14_dinov2")
-    encoder = FrozenEncoder(replace(rgb, name=name, weights="random"))
+    encoder = FrozenEncoder(replace(rgb, name=name, weights="random"), patch_size)
     if config.weights != "random":
         path = _find(name, config.weights)
         try:

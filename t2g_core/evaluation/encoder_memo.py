@@ -6,23 +6,31 @@ import hashlib
 from collections import OrderedDict
 
 import torch
+from torch import nn
 
-from t2g_core.methods.frozen_tokens import Encoder
+from t2g_core.encoders.frozen_vit import AfterBlock
 
 
-class EncoderMemo:
+class EncoderMemo(nn.Module):
     """Stands where a frozen encoder stands and encodes each of the last `images` images once.
 
-    Keeps about 11 MB an image at 768x576 for a ViT-S.
+    Keeps about 11 MB an image at 768x576 for a ViT-S. Tokens that a method rewrites inside the
+    encoder are its own and are not kept.
     """
 
-    def __init__(self, encoder: Encoder, images: int):
+    def __init__(self, encoder: nn.Module, images: int = 1):
+        super().__init__()
         self.encoder = encoder
         self.images = images
+        self.width, self.num_blocks, self.parts = encoder.width, encoder.num_blocks, encoder.parts
         self._tokens: OrderedDict[str, list[torch.Tensor]] = OrderedDict()
 
-    def __call__(self, images: torch.Tensor) -> list[torch.Tensor]:
+    def forward(
+        self, images: torch.Tensor, after_block: AfterBlock | None = None
+    ) -> list[torch.Tensor]:
         """images (B, 3, H, W) -> one (B, N, C) a block, as the encoder gives them."""
+        if after_block is not None:
+            return self.encoder(images, after_block)
         content = images.cpu().numpy().tobytes() + str(tuple(images.shape)).encode()
         key = hashlib.sha256(content).hexdigest()
         if key not in self._tokens:

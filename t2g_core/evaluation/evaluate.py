@@ -90,7 +90,7 @@ class Evaluation:
         return {n: float(np.mean(s)) if s else float("nan") for n, s in shares.items()}
 
 
-def evaluate(
+def evaluate_one(
     segmenter: StreamingSegmenter, videos: Sequence[Video], class_names: Sequence[str], **options
 ) -> Evaluation:
     """`evaluate_together` for one segmenter."""

@@ -30,7 +30,13 @@ def stream_masks(
 def clip_masks(
     segmenter: StreamingSegmenter, images: Iterable[np.ndarray], step_s: float
 ) -> Iterator[np.ndarray]:
-    """Segment clips of T frames that do not overlap, as the paper does; the last may be shorter."""
+    """Segment clips of T frames that do not overlap, as the paper does; the last may be shorter.
+
+    A recurrent method is never cut into clips: it streams.
+    """
+    if segmenter.recurrent:
+        yield from stream_masks(segmenter, images, step_s)
+        return
     images = iter(images)
     while clip := list(islice(images, segmenter.clip_length)):
         for result in segmenter.segment_clip(clip, step_s):

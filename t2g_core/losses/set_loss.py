@@ -14,7 +14,6 @@ from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
 from t2g_core.labels import IGNORE_INDEX
-from t2g_core.methods.time2general.time2general import Prediction
 
 CLASS_WEIGHT, MASK_WEIGHT, DICE_WEIGHT, NO_OBJECT_WEIGHT = 2.0, 5.0, 5.0, 0.1
 
@@ -30,21 +29,28 @@ class PointSamples:
     target: torch.Tensor
 
 
-def set_loss(clip: list[Prediction], target: torch.Tensor, points: int) -> torch.Tensor:
-    """Mean over the batch and the decoder stages of the matched class, mask and dice losses.
+def set_loss(
+    class_logits: torch.Tensor,
+    mask_embeddings: torch.Tensor,
+    pixels: torch.Tensor,
+    target: torch.Tensor,
+    points: int,
+) -> torch.Tensor:
+    """Mean over the clips and the decoder stages of the matched class, mask and dice losses.
 
-    clip: one Prediction a frame; target (B, T, H, W): class ids at the input's size; points:
-    pixels sampled a frame. A clip without a labelled point costs zero, with a gradient.
+    class_logits (B, stages, Q, K + 1), last: no object; mask_embeddings (B, stages, Q, p); pixels
+    (B, T, p, h, w); target (B, T, H, W): class ids at the input's size; points: pixels sampled a
+    frame. A clip without a labelled point costs zero, with a gradient.
     """
     losses = []
     for b in range(target.shape[0]):
-        samples = sample_points(torch.stack([frame.pixels[b] for frame in clip]), target[b], points)
+        samples = sample_points(pixels[b], target[b], points)
         if not len(samples.target):  # nothing is labelled: nothing is known, "no object" neither
-            losses.append(0.0 * (clip[0].class_logits[b].sum() + clip[0].mask_embeddings[b].sum()))
+            losses.append(0.0 * (class_logits[b].sum() + mask_embeddings[b].sum()))
             continue
-        mask_logits = clip[0].mask_embeddings[b] @ samples.features.T  # (stages, Q, P)
-        for class_logits, masks in zip(clip[0].class_logits[b], mask_logits, strict=True):
-            losses.append(stage_loss(class_logits, masks, samples.target))
+        mask_logits = mask_embeddings[b] @ samples.features.T  # (stages, Q, P)
+        for logits, masks in zip(class_logits[b], mask_logits, strict=True):
+            losses.append(stage_loss(logits, masks, samples.target))
     return torch.stack(losses).mean()
 
 

@@ -1,100 +1,120 @@
-"""Frame-by-frame heads on the same frozen tokens: the floor a video method must clear."""
+"""Frame-by-frame heads on frozen tokens: the floor a video method must clear."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from t2g_core.methods.time2general.motion_aware_mean import StepS
-from t2g_core.methods.time2general.time2general import Prediction
+from t2g_core.methods.method import (
+    ClipBatch,
+    Features,
+    Method,
+    MethodConfig,
+    Motion,
+    Prediction,
+    StepS,
+    encode_frozen,
+    flatten_clips,
+)
+from t2g_core.methods.token_standardizer import TokenStandardizer
+from t2g_core.schedule import TEMPORAL, StageConfig, TrainConfig
+
+LINEAR, CONV = "linear", "conv"
+WIDTH = 256  # channels of the convolutional head
 
 
 @dataclass(frozen=True)
-class FrameHeadConfig:
-    """kind: `linear` (batch norm and 1x1) or `conv` (1x1 to dim, two 3x3, one doubling)."""
+class FrameHeadConfig(MethodConfig):
+    """kind: `linear` (batch norm and 1x1) or `conv` (1x1 to 256, two 3x3, one doubling)."""
 
     kind: str
-    dim: int = 256
+
+    def __post_init__(self):
+        if self.kind not in (LINEAR, CONV):
+            raise ValueError(f"kind: expected linear or conv, got {self.kind!r}")
+
+    def check_training(self, train: TrainConfig) -> None:
+        """Frames meet in nothing."""
+        if TEMPORAL in (stage.trains for stage in train.stages):
+            raise ValueError("trains temporal: a frame-by-frame head has no temporal parts")
 
 
-class FrameHead(nn.Module):
-    """A per-frame segmenter with the interface of Time2General and a memory of nothing."""
+class FrameHead(Method):
+    """A per-frame segmenter on the tokens of all blocks that are read."""
 
-    clip_length = 1
-    needs_structure = False
+    Config = FrameHeadConfig
+    cacheable = True
 
-    def __init__(self, config: FrameHeadConfig, token_width: int, num_layers: int, classes: int):
-        super().__init__()
-        self.config = config
+    def __init__(self, config: FrameHeadConfig, encoder: nn.Module, num_classes: int):
+        super().__init__(config, encoder, num_classes)
+        self.standardize = TokenStandardizer(encoder.num_blocks, encoder.width)
         self.dropout = nn.Dropout2d(0.0)  # a training stage says how much
-        width = num_layers * token_width
-        if config.kind == "linear":
-            self.head = nn.Sequential(
-                nn.BatchNorm2d(width), self.dropout, nn.Conv2d(width, classes, 1)
-            )
-        elif config.kind == "conv":
-            self.head = nn.Sequential(
-                nn.Conv2d(width, config.dim, 1),
-                nn.BatchNorm2d(config.dim),
-                nn.ReLU(),
-                nn.Conv2d(config.dim, config.dim, 3, padding=1),
-                nn.BatchNorm2d(config.dim),
-                nn.ReLU(),
-                nn.Upsample(scale_factor=2, mode="bilinear"),
-                nn.Conv2d(config.dim, config.dim, 3, padding=1),
-                nn.BatchNorm2d(config.dim),
-                nn.ReLU(),
-                self.dropout,
-                nn.Conv2d(config.dim, classes, 1),
-            )
-        else:
-            raise ValueError(f"kind: expected linear or conv, got {config.kind!r}")
+        make = linear_head if config.kind == LINEAR else conv_head
+        self.head = make(encoder.num_blocks * encoder.width, num_classes, self.dropout)
 
-    def encode_frames(
-        self, tokens: list[torch.Tensor], grid: tuple[int, int], structure: None = None
-    ) -> tuple[torch.Tensor, None]:
-        """tokens: one (B, N, C) a layer; grid (h, w) -> logits (B, K, H, W), nothing.
+    def encode(self, images: torch.Tensor) -> Features:
+        """images (B, h, w, 3) uint8 -> tokens of every block that is read."""
+        return encode_frozen(self.encoder, images)
 
-        H and W are h and w, twice as many for `conv`.
-        """
-        del structure
-        maps = torch.cat(tokens, dim=-1).transpose(1, 2).unflatten(2, grid)
-        return self.head(maps), None
-
-    def set_dropout(self, share: float) -> None:
-        """Of the channels that the classifier reads, in training."""
-        self.dropout.p = share
-
-    def temporal_parts(self) -> list[nn.Module]:
-        """None: every part sees one frame."""
-        return []
-
-    def start(self) -> None:
-        """Nothing is kept."""
-        return
-
-    def step(
-        self, maps: torch.Tensor, memory: None, past: None, step_s: StepS = 0.0
-    ) -> tuple[torch.Tensor, None]:
-        """Class probabilities of the newest frame at stride 4, (B, K, H/4, W/4)."""
-        del memory, past, step_s
-        return self._probs(maps), None
-
-    def _probs(self, maps: torch.Tensor) -> torch.Tensor:
-        stride = 4 if self.config.kind == "linear" else 2
-        logits = F.interpolate(maps, scale_factor=stride, mode="bilinear")
+    def classify(self, features: Features) -> torch.Tensor:
+        """Features of B frames -> probabilities (B, K, h/4, w/4)."""
+        tokens = self.standardize([maps.flatten(1, 2) for maps in features])
+        maps = torch.cat(tokens, dim=-1).transpose(1, 2).unflatten(2, features[0].shape[1:3])
+        stride = 4 if self.config.kind == LINEAR else 2
+        logits = F.interpolate(self.head(maps), scale_factor=stride, mode="bilinear")
         return logits.softmax(dim=1)
 
-    def classify_frames(self, tokens: list[torch.Tensor], grid: tuple[int, int]) -> Prediction:
-        """Of B frames, each alone."""
-        return Prediction(self._probs(self.encode_frames(tokens, grid)[0]))
+    def step(
+        self, features: Features, state: tuple[()], motion: Motion, step_s: StepS
+    ) -> tuple[torch.Tensor, tuple[()]]:
+        """Nothing is kept."""
+        del motion, step_s
+        return self.classify(features), state
 
-    def forward(
-        self, frames: list[tuple[torch.Tensor, None]], step_s: StepS = 0.0
-    ) -> list[Prediction]:
-        """A clip -> one Prediction a frame, without queries."""
-        del step_s
-        return [Prediction(self._probs(maps)) for maps, _ in frames]
+    def begin_training(self, class_names: Sequence[str], batches: Iterable[ClipBatch]) -> None:
+        """Measure the statistics of tokens."""
+        self.standardize.fit(
+            [[maps.flatten(1, 2) for maps in flatten_clips(batch.features)] for batch in batches]
+        )
+
+    def enter_stage(self, stage: StageConfig) -> None:
+        """Set the dropout of what the classifier reads."""
+        self.dropout.p = stage.dropout
+
+    def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
+        """Every frame by itself."""
+        del stage
+        length = batch.target.shape[1]
+        probs = self.classify(tuple(flatten_clips(batch.features)))
+        return [Prediction(probs[t::length]) for t in range(length)]
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The encoder and the head."""
+        return {**self.encoder.parts(), "frame head": self.head}
+
+
+def linear_head(width: int, num_classes: int, dropout: nn.Module) -> nn.Sequential:
+    """(B, width, h, w) -> logits (B, K, h, w)."""
+    return nn.Sequential(nn.BatchNorm2d(width), dropout, nn.Conv2d(width, num_classes, 1))
+
+
+def conv_head(width: int, num_classes: int, dropout: nn.Module) -> nn.Sequential:
+    """(B, width, h, w) -> logits (B, K, 2h, 2w)."""
+    return nn.Sequential(
+        nn.Conv2d(width, WIDTH, 1),
+        nn.BatchNorm2d(WIDTH),
+        nn.ReLU(),
+        nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
+        nn.BatchNorm2d(WIDTH),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
+        nn.BatchNorm2d(WIDTH),
+        nn.ReLU(),
+        dropout,
+        nn.Conv2d(WIDTH, num_classes, 1),
+    )

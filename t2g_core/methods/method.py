@@ -1,49 +1,242 @@
-"""What a method of video segmentation is to the code around it: it owns its encoding and its state.
+"""What every method of video segmentation is, and the values it exchanges with the code around it.
 
-The stream, the evaluation, recordings and the node know nothing else of a method. Time2General and
-the frame-by-frame heads are methods; one that changes its encoder's inner features, or carries a
-recurrent state instead of a buffer of frames, is another class with these members.
+A method owns everything between pixels and probabilities: its frozen encoder, adapters inside it if
+it has any, its head, what it keeps of a stream, and how it is trained. Streaming, evaluation,
+training and the node know nothing of a method but this page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from torch import nn
 
-Features = Any  # what a method makes of one frame before it looks at other frames
-State = Any  # what a method keeps of the frames so far; a value that `step` never changes
+from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
+from t2g_core.encoders.preprocess import fit_size, normalise, resize
+from t2g_core.losses.common import common_losses
+from t2g_core.schedule import StageConfig, TrainConfig
+
+USUAL_STEP_S = 1 / 15  # between two frames, where nobody knows
+StepS = float | torch.Tensor  # time between two frames [s]: of all B clips, or (B,) of each
+
+Features = tuple[torch.Tensor, ...]  # of B frames, each alone; every tensor has B first
+Motion = tuple[torch.Tensor, ...]  # between B pairs of frames; every tensor has B first
+State = Any  # what a stream keeps: nested tuples of tensors whose shapes never change
+
+ENCODER = "encoder."  # how the names of a method's frozen weights begin
 
 
-class Method(Protocol):
-    """A video segmenter without pixels' bookkeeping: normalised images in, probabilities out.
+class Prepared(NamedTuple):
+    """A frame on the host, at the model's size.
 
-    clip_length: T, the most frames of a clip; 1 for a method that looks at each frame alone.
-    cacheable: features depend on a frame and on frozen weights alone, so that training may keep
-        them on disk, and checkpoints that share an encoder may share them.
+    image: (h, w, 3) uint8 RGB. motion_image: what the motion between two frames is found from,
+    in a form that is the method's own; None for a method that follows no motion.
     """
 
-    clip_length: int
-    cacheable: bool
+    image: np.ndarray
+    motion_image: np.ndarray | None = None
+
+
+class Prediction(NamedTuple):
+    """Outputs for one frame of B clips; a method without queries gives probabilities alone."""
+
+    probs: torch.Tensor  # (B, K, H/4, W/4), summing to one over K
+    class_logits: torch.Tensor | None = None  # (B, stages, Q, K + 1), last: no object
+    mask_embeddings: torch.Tensor | None = None  # (B, stages, Q, p)
+    pixels: torch.Tensor | None = None  # (B, p, H/4, W/4)
+
+
+class ClipBatch(NamedTuple):
+    """B clips of T frames for training, oldest frame first.
+
+    features: of the frames, (B, T, h, w, C), where the method is `cacheable`; else none.
+    images: the frames themselves, (B, T, H, W, 3) uint8 RGB, where it is not, else None.
+    target: (B, T, H, W) int64 class ids, 255 void.
+    motion_images: (B, T, h', w') uint8 on the CPU, see `Prepared`; None for a method without.
+    step_s: (B,) time between two frames of a clip [s].
+    """
+
+    features: Features
+    images: torch.Tensor | None
+    target: torch.Tensor
+    motion_images: torch.Tensor | None
+    step_s: torch.Tensor
+
+
+class ParameterGroup(NamedTuple):
+    """Parameters that learn alike: `rate` in units of the stage's learning rate, and whether
+    weight decay pulls at them."""
+
+    parameters: list[nn.Parameter]
+    rate: float = 1.0
+    decays: bool = True
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """Base of the section of a config that describes a method."""
+
+    def build_encoder(self, encoder: EncoderConfig) -> nn.Module:
+        """The frozen encoder that the method reads, weights loaded."""
+        return FrozenEncoder(encoder)
+
+    def frozen(self, encoder: EncoderConfig) -> dict:
+        """All that a frame's frozen features depend on: what they may be cached under."""
+        return asdict(encoder)
+
+    def without_weights(self) -> MethodConfig:
+        """The same architecture with random frozen weights: nothing to find or download."""
+        return self
+
+    def check_training(self, train: TrainConfig) -> None:
+        """Raise ValueError where the method cannot be trained so."""
+
+
+class Method(nn.Module):
+    """Base of all methods: a frame-by-frame method, of which a subclass says what is different.
+
+    It is made of the section of a config that describes it, a frozen encoder, and the number of
+    classes; its weights are fresh. Every subclass names `Config`, and defines `encode`, `step` and
+    `predict_clip`. One that looks at several frames
+    defines `clip_length` and `clip`, or is `recurrent`; one that keeps something defines `start`.
+
+    Config: the dataclass of its section.
+    clip_length: T, the most frames that a mask is decoded from; 1 for a frame-by-frame method and
+        for a recurrent one.
+    recurrent: the state carries all frames so far, so that a video is never cut into clips.
+    cacheable: features depend on a frame and on frozen weights alone. Training then keeps them on
+        disk and hands them to `predict_clip`, and methods that share an encoder may share them.
+        They are maps (B, h, w, C), so that a window can be cut out of them. Otherwise training
+        hands over live images.
+    loss_names: what `losses` may return, in the order of the log's columns.
+    """
+
+    Config: type[MethodConfig]
+    clip_length: int = 1
+    recurrent: bool = False
+    cacheable: bool = False
+    loss_names: tuple[str, ...] = ("pixel", "jaccard", "mtc")
+
+    def __init__(self, config: MethodConfig, encoder: nn.Module, num_classes: int):
+        super().__init__()
+        self.config, self.encoder, self.num_classes = config, encoder, num_classes
+
+    # Inference: `prepare` and `motion` on the host, all others on tensors.
+
+    def prepare(self, frame: np.ndarray, size: tuple[int, int]) -> Prepared:
+        """A frame (H, W, 3) uint8 RGB -> the same at the area of `size` (width, height).
+
+        Its aspect ratio is kept, see `fit_size`. Pixels stay uint8 and are normalised by `encode`:
+        a GPU is sent a quarter of the bytes, and a training can keep crops as they are.
+        """
+        return Prepared(resize(frame, fit_size((frame.shape[1], frame.shape[0]), size)))
+
+    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> Motion:
+        """What happened between two frames, found by their motion images: CPU tensors with B = 1.
+
+        before: None for the first frame of a stream, for which any motion of the same shapes does.
+        """
+        del now, before
+        return ()
 
     def encode(self, images: torch.Tensor) -> Features:
-        """images (B, 3, H, W), normalised (`encoders.preprocess`) -> features of these frames."""
+        """images (B, h, w, 3) uint8 RGB, h and w in multiples of 16 -> features."""
+        raise NotImplementedError
 
-    def split(self, features: Features) -> list[Features]:
-        """Features of B frames -> those of each frame alone."""
+    def start(self, features: Features) -> State:
+        """The state before the first frame of a stream, for frames with features of this shape."""
+        del features
+        return ()
 
-    def start(self) -> State:
-        """The state before the first frame."""
+    def step(
+        self, features: Features, state: State, motion: Motion, step_s: StepS
+    ) -> tuple[torch.Tensor, State]:
+        """The newest frame -> its probabilities (B, K, h/4, w/4), and the state with it in it.
 
-    def step(self, features: Features, state: State, step_s: float) -> tuple[torch.Tensor, State]:
-        """Features of the newest frame -> probabilities (B, K, H/4, W/4) and the next state.
+        A pure function of tensors; `state` is unchanged. motion: against the frame before, see
+        `motion`; step_s: time since that frame [s], 0 where nobody knows.
+        """
+        raise NotImplementedError
 
-        step_s: time since the frame that left the state [s], 0 where nobody knows.
+    def clip(
+        self, features: Sequence[Features], motions: Sequence[Motion], step_s: StepS
+    ) -> list[torch.Tensor]:
+        """1 to T frames, oldest first -> probabilities (B, K, h/4, w/4) of each.
+
+        motions: of each frame against the one before it; step_s: between two frames [s].
+        """
+        state, probs = self.start(features[0]), []
+        for frame, motion in zip(features, motions, strict=True):
+            found, state = self.step(frame, state, motion, step_s)
+            probs.append(found)
+        return probs
+
+    def memory_fill(self, state: State) -> float | None:
+        """Share of its memory that the method has filled, 0 to 1; None where that means nothing."""
+        del state
+        return None
+
+    # Training.
+
+    def begin_training(self, class_names: Sequence[str], batches: Iterable[ClipBatch]) -> None:
+        """Measure, before the first iteration, what is fixed afterwards.
+
+        batches: the first ones of the run.
         """
 
-    def clip(self, features: Sequence[Features], step_s: float) -> list[torch.Tensor]:
-        """Features of 1 to T frames, oldest first -> probabilities (B, K, H/4, W/4) of each.
+    def enter_stage(self, stage: StageConfig) -> None:
+        """Let learn what the stage trains, and hold the rest as it is."""
 
-        step_s: time between two of them [s].
-        """
+    def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
+        """What the stage's optimiser gets: all that asks for a gradient."""
+        del stage
+        return [ParameterGroup([p for p in self.parameters() if p.requires_grad])]
+
+    def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
+        """T predictions, one a frame, each for the B clips; with gradient."""
+        raise NotImplementedError
+
+    def losses(
+        self,
+        predictions: list[Prediction],
+        batch: ClipBatch,
+        train: TrainConfig,
+        class_weights: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Weighted losses by name; the common ones, unless a method adds others."""
+        probs = torch.stack([prediction.probs for prediction in predictions], dim=1)
+        return common_losses(probs, batch.target, train, class_weights)
+
+    def trained_state(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds, by name: everything but the frozen encoder."""
+        return {n: v for n, v in self.state_dict().items() if not n.startswith(ENCODER)}
+
+    def frame_path_state(self) -> dict[str, torch.Tensor]:
+        """The part of `trained_state` that sees one frame alone."""
+        return self.trained_state()
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The modules by which `t2g info` and `t2g bench` divide a step, by the name they print."""
+        return {name.replace("_", " "): module for name, module in self.named_children()}
+
+
+def split(features: Features) -> list[Features]:
+    """Features of B frames -> those of each frame alone, B = 1."""
+    return [tuple(x[i : i + 1] for x in features) for i in range(len(features[0]))]
+
+
+def encode_frozen(encoder: nn.Module, images: torch.Tensor) -> Features:
+    """Tokens of a frozen encoder as maps: images (B, h, w, 3) uint8 -> one (B, h/16, w/16, C) a
+    layer."""
+    normalised = normalise(images)
+    grid = images.shape[1] // 16, images.shape[2] // 16
+    return tuple(tokens.unflatten(1, grid) for tokens in encoder(normalised))
+
+
+def flatten_clips(frames: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """Tensors (B, T, ...) -> (B * T, ...), clip by clip."""
+    return [x.flatten(0, 1) for x in frames]

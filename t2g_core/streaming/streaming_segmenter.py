@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from t2g_core.build import build_encoder
-from t2g_core.checkpoint import Checkpoint, load_checkpoint
+from t2g_core.checkpoint import load_checkpoint
 from t2g_core.device import AUTO, BF16, find_precision
-from t2g_core.encoders.preprocess import fit_size, normalise, resize
-from t2g_core.methods.frozen_tokens import Encoder, FramePath
-from t2g_core.methods.method import Features, Method, State
-from t2g_core.methods.running_mean import RunningMean
-from t2g_core.methods.time2general.motion_aware_mean import USUAL_STEP_S
+from t2g_core.methods.method import USUAL_STEP_S, Features, Method, Motion, Prepared, State, split
 from t2g_core.streaming.enlarge import winners
 
 
 @dataclass(frozen=True)
-class StreamState:
-    """A method's state and the frames it rests on, at most T; a value: `step` returns a new one."""
+class EncodedFrame:
+    """A frame after `encode`, which several segmenters of one encoder can share."""
 
-    method: State
-    fill: int = 0
+    features: Features
+    motion_image: np.ndarray | None  # see `Prepared`
+    size: tuple[int, int]  # width, height of the frame itself
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What a stream keeps; a value: `step` returns a new one.
+
+    method: the method's state, None before the first frame. motion_image, size, shapes: of the
+    frame that left it: what motion is found from, its width and height, the shapes of its features.
+    memory_fill: share of its memory that the method has filled, 0 to 1; None: it does not say.
+    """
+
+    method: State | None = None
+    motion_image: np.ndarray | None = None
+    size: tuple[int, int] | None = None
+    shapes: tuple[torch.Size, ...] | None = None
+    memory_fill: float | None = None
 
 
 @dataclass(frozen=True)
@@ -38,32 +51,30 @@ class SegmentationResult:
     confidence: np.ndarray
 
 
-@dataclass(frozen=True)
-class EncodedFrame:
-    """A frame after `encode`, which several segmenters of one encoder can share."""
-
-    features: Features
-    size: tuple[int, int]  # width, height of the frame itself
-
-
 class StreamingSegmenter:
-    """Masks from frames, one at a time, each decoded from the last T frames.
+    """Masks from frames, one at a time, by any method.
 
     A frame is encoded once; what later masks need of it is kept in the state.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, encoder: Encoder, device: str = "cpu", precision: str = AUTO
+        self,
+        method: Method,
+        input_size: tuple[int, int],
+        class_names: Sequence[str],
+        palette: Sequence[tuple[int, int, int]],
+        device: str = "cpu",
+        precision: str = AUTO,
     ):
-        """precision: what products are computed in, one of `device.PRECISIONS`."""
-        model = checkpoint.model.to(memory_format=torch.channels_last)  # as tokens lie
-        self.method: Method = model.with_encoder(encoder)
+        """method: in eval mode, on the device; it is not changed. input_size: width, height that
+        give the area a frame is resized to. precision: what products are computed in, one of
+        `device.PRECISIONS`."""
+        self.method = method
         self.device = device
         self.precision = find_precision(precision, device)
-        self.input_size = checkpoint.config.input_size
-        self.class_names = checkpoint.class_names
-        self.palette = np.array(checkpoint.palette, np.uint8)
-        self.clip_length = self.method.clip_length
+        self.input_size = input_size
+        self.class_names = tuple(class_names)
+        self.palette = np.array(palette, np.uint8)
 
     @classmethod
     def from_checkpoint(
@@ -75,39 +86,32 @@ class StreamingSegmenter:
     ) -> StreamingSegmenter:
         """Load a checkpoint (None: the shipped one) and the frozen encoder that it names.
 
-        encoder_weights: where the encoder's weights are, if not where they were at the training:
-        a value of the config's `encoder.weights`. precision: see `__init__`.
+        encoder_weights: see `Checkpoint.build`; precision: see `__init__`.
         """
-        checkpoint = load_checkpoint(path, device)
-        config = checkpoint.config
-        if encoder_weights:
-            config = replace(config, encoder=replace(config.encoder, weights=encoder_weights))
-        return cls(checkpoint, build_encoder(config, device), device, precision)
+        found = load_checkpoint(path)
+        method = found.build(device, encoder_weights)
+        size = found.config.input_size
+        return cls(method, size, found.class_names, found.palette, device, precision)
 
-    def with_running_mean(self, weight: float) -> StreamingSegmenter:
-        """The same frame-by-frame segmenter with a running mean over its probabilities.
+    def with_method(self, method: Method) -> StreamingSegmenter:
+        """The same door to another method of the same classes."""
+        other = copy.copy(self)
+        other.method = method
+        return other
 
-        Raises:
-            ValueError: a weight outside 0 to 1, or a method that has a memory already.
-        """
-        smoothed = copy.copy(self)
-        smoothed.method = RunningMean(self.method, weight)
-        return smoothed
+    @property
+    def clip_length(self) -> int:
+        """T, the most frames that `segment_clip` takes."""
+        return self.method.clip_length
 
-    def frame_path_alone(self) -> StreamingSegmenter:
-        """The same model without its queries and its memory: what it sees in each frame alone.
-
-        Raises:
-            ValueError: a model whose frame path gives no masks by itself.
-        """
-        alone = copy.copy(self)
-        alone.method = FramePath(self.method)
-        alone.clip_length = 1
-        return alone
+    @property
+    def recurrent(self) -> bool:
+        """Whether a video must not be cut into clips."""
+        return self.method.recurrent
 
     def start(self) -> StreamState:
         """The state before the first frame."""
-        return StreamState(self.method.start())
+        return StreamState()
 
     def step(
         self, frame: np.ndarray, state: StreamState, step_s: float = USUAL_STEP_S
@@ -119,53 +123,78 @@ class StreamingSegmenter:
         frame's size and the state for the next frame; `state` itself is unchanged.
 
         Raises:
-            ValueError: the frame has another shape or dtype.
+            ValueError: the frame has another shape or dtype, or the state is of frames of another
+                size.
         """
         return self.step_encoded(self.encode(frame), state, step_s)
 
     def encode(self, frame: np.ndarray) -> EncodedFrame:
         """Resize, normalise and encode a frame (H, W, 3) uint8 RGB."""
-        features = self.encode_images(self.prepare(frame))
-        return EncodedFrame(features, (frame.shape[1], frame.shape[0]))
+        (encoded,) = self.encode_together([frame])
+        return encoded
 
     def encode_together(self, frames: Sequence[np.ndarray]) -> list[EncodedFrame]:
         """`encode` of several cameras' frames; those that are resized to one size in one pass."""
         prepared = [self.prepare(frame) for frame in frames]
-        alike: dict[torch.Size, list[int]] = {}
-        for number, images in enumerate(prepared):
-            alike.setdefault(images.shape, []).append(number)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for number, one in enumerate(prepared):
+            alike.setdefault(one.image.shape, []).append(number)
         features: dict[int, Features] = {}
         for numbers in alike.values():
-            together = self.encode_images(torch.cat([prepared[number] for number in numbers]))
-            features |= zip(numbers, self.method.split(together), strict=True)
+            together = self.encode_images([prepared[number].image for number in numbers])
+            features |= zip(numbers, split(together), strict=True)
         return [
-            EncodedFrame(features[number], (frame.shape[1], frame.shape[0]))
-            for number, frame in enumerate(frames)
+            EncodedFrame(features[number], one.motion_image, (frame.shape[1], frame.shape[0]))
+            for number, (frame, one) in enumerate(zip(frames, prepared, strict=True))
         ]
 
-    def prepare(self, frame: np.ndarray) -> torch.Tensor:
-        """A frame (H, W, 3) uint8 RGB -> (1, 3, h, w), resized and normalised, on the device."""
+    def prepare(self, frame: np.ndarray) -> Prepared:
+        """A frame (H, W, 3) uint8 RGB as the method wants it, on the host."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             raise ValueError(f"expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
-        size = fit_size((frame.shape[1], frame.shape[0]), self.input_size)
-        resized = resize(frame, size)
-        return normalise(torch.from_numpy(resized).to(self.device))[None]
+        return self.method.prepare(frame, self.input_size)
 
     @torch.inference_mode()
-    def encode_images(self, images: torch.Tensor) -> Features:
-        """Prepared images (B, 3, h, w) -> the method's features of them."""
+    def encode_images(self, images: Sequence[np.ndarray]) -> Features:
+        """Prepared images (h, w, 3) uint8 of one size -> the method's features of them."""
+        batch = torch.from_numpy(np.stack(images)).to(self.device)
         with self.autocast():
-            return self.method.encode(images)
+            return self.method.encode(batch)
 
     @torch.inference_mode()
     def step_encoded(
         self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
     ) -> tuple[SegmentationResult, StreamState]:
         """`step` for a frame that is encoded already."""
+        probs, after = self.decode(frame, state, step_s)
+        result = to_result(probs, frame.size)
+        return result, StreamState(
+            after,
+            frame.motion_image,
+            frame.size,
+            shapes_of(frame.features),
+            self.method.memory_fill(after),
+        )
+
+    @torch.inference_mode()
+    def decode(
+        self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
+    ) -> tuple[torch.Tensor, State]:
+        """Probabilities (1, K, h, w) of the newest frame, and the method's state after it."""
+        first = state.shapes is None
+        if not first and state.shapes != shapes_of(frame.features):
+            raise ValueError(
+                f"a frame of {frame.size[0]}x{frame.size[1]} pixels cannot follow one of "
+                f"{state.size[0]}x{state.size[1]}: expected the same shape, or a state of `start`"
+            )
+        motion = self.motion(frame.motion_image, state.motion_image)
         with self.autocast():
-            probs, after = self.method.step(frame.features, state.method, step_s)
-        fill = min(state.fill + 1, self.clip_length)
-        return to_result(probs, frame.size), StreamState(after, fill)
+            before = self.method.start(frame.features) if first else state.method
+            return self.method.step(frame.features, before, motion, step_s)
+
+    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> Motion:
+        """What the method asks of the host about two frames' motion images, on the device."""
+        return tuple(x.to(self.device) for x in self.method.motion(now, before))
 
     @torch.inference_mode()
     def segment_clip(
@@ -181,14 +210,21 @@ class StreamingSegmenter:
         if not 0 < len(frames) <= self.clip_length:
             raise ValueError(f"expected 1 to {self.clip_length} frames, got {len(frames)}")
         encoded = [self.encode(frame) for frame in frames]
+        seen = [None, *(e.motion_image for e in encoded)]
+        motions = [self.motion(now, before) for before, now in itertools.pairwise(seen)]
         with self.autocast():
-            probs = self.method.clip([e.features for e in encoded], step_s)
+            probs = self.method.clip([e.features for e in encoded], motions, step_s)
         return [to_result(p, e.size) for p, e in zip(probs, encoded, strict=True)]
 
     def autocast(self) -> torch.autocast:
         """As in training: products in bfloat16, what needs more in float32 (Eq. 6)."""
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=self.precision == BF16)
+
+
+def shapes_of(features: Features) -> tuple[torch.Size, ...]:
+    """Of all its tensors."""
+    return tuple(x.shape for x in features)
 
 
 def to_result(probs: torch.Tensor, size: tuple[int, int]) -> SegmentationResult:

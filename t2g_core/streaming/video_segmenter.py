@@ -36,12 +36,13 @@ class ClipStride:
 class SegmentedFrame:
     """A frame's result; `reset` says why the buffers were emptied before it, None if not.
 
-    buffer_fill: frames that the mask was decoded from; stays: whether later ones see this frame.
+    memory_fill: share of its memory that the method had filled, 0 to 1, None where it does not say;
+    stays: whether later masks see this frame.
     """
 
     result: SegmentationResult
     report: MaskStabilityReport
-    buffer_fill: int
+    memory_fill: float | None
     reset: Reset | None
     stays: bool = True
 
@@ -90,7 +91,7 @@ class VideoSegmenter:
         self._passed += 1
         if stays:
             self._state, self._stayed_ns, self._passed = state, frame.stamp_ns, 0
-        return SegmentedFrame(result, report, state.fill, reset, stays)
+        return SegmentedFrame(result, report, state.memory_fill, reset, stays)
 
     def _stays(self, frame: FrameInfo, stride: ClipStride) -> bool:
         if self._previous is None:

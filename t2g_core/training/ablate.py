@@ -8,16 +8,15 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from t2g_core.config import Config, load_config
+from t2g_core.config import Config, load_mapping, read_config, with_value
 from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY
-from t2g_core.data.datasets import NAMES, open_dataset
-from t2g_core.device import AUTO, find_precision
-from t2g_core.evaluation.command import evaluate_all, load_segmenters
+from t2g_core.data.datasets import NAMES
+from t2g_core.device import AUTO, find_device, find_precision
+from t2g_core.evaluation.comparison import ALL_WEATHERS, EvaluateOptions, evaluate
 from t2g_core.evaluation.evaluate import CLEAN
 from t2g_core.evaluation.modes import MODES
-from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
 from t2g_core.training.ablation_table import markdown, score_row, write_tables
-from t2g_core.training.train import train
+from t2g_core.training.train import TrainOptions, add_set, train
 
 RESULTS = "results.json"
 
@@ -25,33 +24,44 @@ RESULTS = "results.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``t2g ablate``."""
     parser.add_argument("configs", nargs="+", type=Path, help="YAML files, a table row each")
+    parser.add_argument(
+        "--rows",
+        type=Path,
+        metavar="FILE",
+        help="a YAML file of rows, each a name with the keys (section.key: value) that it changes "
+        "of the one config",
+    )
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="some of the rows of --rows")
+    add_set(parser)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
     parser.add_argument("--root", type=Path, required=True, help="the source data set's folder")
+    parser.add_argument("--data", choices=NAMES, default="camvid", help="default: %(default)s")
     parser.add_argument("--out", type=Path, required=True, help="runs and tables; goes on there")
-    parser.add_argument("--cache", help="folder for encoded clips (default: OUT/clips)")
+    parser.add_argument("--cache", type=Path, help="folder for clips (default: OUT/clips)")
     parser.add_argument("--target", choices=NAMES, help="data set to evaluate (default: source)")
     parser.add_argument("--target-root", type=Path, help="its folder (default: --root)")
     parser.add_argument("--split", default="val", help="of the target (default: %(default)s)")
     parser.add_argument(
         "--corruption",
         action="append",
-        choices=(CLEAN, *CORRUPTIONS, "all"),
+        choices=(CLEAN, *CORRUPTIONS, ALL_WEATHERS),
         help="as of `t2g eval` (default: clean)",
     )
     parser.add_argument("--severity", type=int, choices=range(1, 6), default=SEVERITY)
     parser.add_argument("--seeding", choices=SEEDINGS, default="frame", help="default: %(default)s")
     parser.add_argument("--mode", choices=MODES, default="stream", help="default: %(default)s")
-    parser.add_argument("--device", default="cpu", help="default: %(default)s")
+    parser.add_argument(
+        "--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
     parser.add_argument("--frame-path", type=Path, metavar="CHECKPOINT", help="as of `t2g train`")
     parser.add_argument("--workers", type=int, default=0, help="as of `t2g train`")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train and evaluate what is not done yet, write the tables after each, print the last one."""
-    names = [path.stem for path in args.configs]
-    if len(set(names)) < len(names) or len(set(args.seeds)) < len(args.seeds):
-        raise ValueError(f"configs and seeds must differ, got {names} and {args.seeds}")
-    configs = {path.stem: load_config(path) for path in args.configs}
+    configs = load_rows(args)
+    if len(set(args.seeds)) < len(args.seeds):
+        raise ValueError(f"--seeds must differ, got {args.seeds}")
     if args.target and args.target_root is None:
         raise ValueError("--target needs --target-root, the folder of that data set")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -67,43 +77,69 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def load_rows(args: argparse.Namespace) -> dict[str, Config]:
+    """The configs of the table by the name of their row.
+
+    Raises:
+        ValueError: names that repeat, more than one config with --rows, an unknown row.
+    """
+    if args.rows is None:
+        if args.only:
+            raise ValueError("--only chooses rows of a file: it needs --rows")
+        names = [path.stem for path in args.configs]
+        if len(set(names)) < len(names):
+            raise ValueError(f"configs must differ in their names, got {names}")
+        mappings = {path.stem: load_mapping(path, args.changes) for path in args.configs}
+        return {name: read_config(mapping, name) for name, mapping in mappings.items()}
+    if len(args.configs) != 1:
+        raise ValueError(f"--rows changes one config, got {len(args.configs)}")
+    changes = load_mapping(args.rows)
+    unknown = sorted(set(args.only or []) - set(changes))
+    if unknown:
+        raise ValueError(f"--only: no row {unknown[0]} in {args.rows}; it has {sorted(changes)}")
+    base = load_mapping(args.configs[0], args.changes)
+    return {name: read_row(base, changes[name], name) for name in args.only or changes}
+
+
+def read_row(base: dict, changes: object, name: str) -> Config:
+    """The base with a row's keys; ValueError names the row."""
+    if not isinstance(changes, dict):
+        raise ValueError(f"row {name}: expected a mapping of keys, got {changes!r}")
+    for key, value in changes.items():
+        base = with_value(base, key, value)
+    return read_config(base, f"row {name}")
+
+
 def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] | None:
     """Rows of one config and seed; from its results file where that is of the very same run.
 
     None where Ctrl-C stopped the training.
     """
     out = args.out / name / f"seed{config.train.seed}"
-    source = config.train.dataset
-    evaluation = argparse.Namespace(
-        data=args.target or source,
+    device = find_device(args.device)
+    options = EvaluateOptions(
         root=args.target_root or args.root,
+        checkpoints=(out / "model.safetensors",),
+        data=args.target or args.data,
         split=args.split,
-        corruption=args.corruption,
+        corruptions=tuple(args.corruption or [CLEAN]),
         severity=args.severity,
         seeding=args.seeding,
-        every=1,
         mode=args.mode,
-        device=args.device,
-        precision=find_precision(AUTO, args.device),
-        without_depth=False,
-        static_threshold=STATIC_THRESHOLD,
-        classes="own",
-        weather=None,
-        out=None,
+        device=device,
+        precision=find_precision(AUTO, device),
     )
-    key = json.loads(json.dumps({"config": asdict(config), **vars(evaluation)}, default=str))
+    key = {"config": config.as_mapping(), "source": args.data, **asdict(options)}
+    key = json.loads(json.dumps(key, default=str))
     stored = out / RESULTS
     if stored.is_file():
         document = json.loads(stored.read_text())
         if document["key"] == key:
             print(f"{name}, seed {config.train.seed}: done already", file=sys.stderr)
             return document["rows"]
-    if not train(config, training_arguments(out, args)):
+    if not train(config, training_options(out, args)):
         return None
-    dataset = open_dataset(evaluation.data, evaluation.root)
-    segmenters = load_segmenters([out / "model.safetensors"], args.device, evaluation.precision)
-    videos = dataset.load_videos(args.split)
-    rows = evaluate_all(segmenters, videos, dataset.class_names, evaluation)
+    rows = evaluate(options)
     stored.write_text(json.dumps({"key": key, "rows": rows}, indent=2) + "\n")
     return rows
 
@@ -115,15 +151,15 @@ def with_seed(config: Config, seed: int) -> Config:
     return replace(config, train=replace(config.train, seed=seed))
 
 
-def training_arguments(out: Path, args: argparse.Namespace) -> argparse.Namespace:
+def training_options(out: Path, args: argparse.Namespace) -> TrainOptions:
     """What `t2g train` would be given; no validation, so that nothing is chosen by it."""
-    return argparse.Namespace(
-        root=str(args.root),
-        out=str(out),
-        cache=args.cache or str(args.out / "clips"),
+    return TrainOptions(
+        root=args.root,
+        out=out,
+        data=args.data,
+        cache=args.cache or args.out / "clips",
         frame_path=args.frame_path,
         device=args.device,
-        save_every=200,
         validate_every=1_000_000,
         validation_frames=0,
         workers=args.workers,

@@ -20,8 +20,9 @@ from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather
 from t2g_core.data.datasets import NAMES, Dataset, open_dataset, recognise
 from t2g_core.data.shrunk_copy import write_shrunk
 from t2g_core.labels import CAMVID_CLASSES
-from t2g_core.training.clips.clip_loader import ClipLoader
-from t2g_core.training.clips.clip_sampler import ClipSampler
+from t2g_core.training.clips.loader import ClipLoader
+from t2g_core.training.clips.sampler import ClipSampler
+from t2g_core.training.train import add_set
 
 TABLES = {
     "cityscapes": (tables.CITYSCAPES_IDS, tables.CITYSCAPES_TO_15),
@@ -53,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shrink.add_argument("--out", type=Path, required=True, help="folder for the copy")
     shrink.add_argument("--workers", type=int, default=4, help="threads (default: %(default)s)")
     bench = actions.add_parser("bench", help="frames a second that loading gives a training")
-    bench.add_argument("root", type=Path, help="the data set's folder")
+    _add_split(bench)
+    add_set(bench)
     bench.add_argument(
         "--config", required=True, help="whose clips to draw: its strides, crops and distortions"
     )
@@ -130,10 +132,11 @@ def corrupt_split(args: argparse.Namespace, dataset: Dataset) -> str:
 
 def measure_loading(args: argparse.Namespace, workers: int) -> str:
     """Time drawing, cutting and distorting clips; the workers' start is not counted."""
-    config = load_config(args.config).train
+    config = load_config(args.config, args.changes).train
     if config is None:
         raise ValueError(f"{args.config} has no section train")
-    videos = open_dataset(config.dataset, args.root).load_videos(config.split)
+    name = args.data or recognise(args.root)
+    videos = open_dataset(name, args.root).load_videos(args.split or "train")
     clips = ClipLoader(ClipSampler(videos, config), workers)
     warm = max(1, workers)
     clips.begin(range(warm + args.clips))
@@ -199,4 +202,4 @@ def format_classes(data: str) -> str:
 def _add_split(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", type=Path, help="the data set's folder")
     parser.add_argument("--data", choices=NAMES, help="default: the one whose layout it is")
-    parser.add_argument("--split", help="default: every one; corrupt: train")
+    parser.add_argument("--split", help="default: every one; corrupt, bench: train")

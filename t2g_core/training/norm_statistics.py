@@ -8,42 +8,40 @@ import numpy as np
 import torch
 from torch import nn
 
-from t2g_core.config import TrainConfig
-from t2g_core.methods.frozen_tokens import TrainablePart
-from t2g_core.training.clips.encoded_clips import EncodedClip
-from t2g_core.training.training_loss import collate
+from t2g_core.device import BF16
+from t2g_core.methods.method import ClipBatch, Method
+from t2g_core.schedule import StageConfig, TrainConfig
 
 BATCHES = 60
 
 
 @torch.no_grad()
 def fit_norms(
-    model: TrainablePart, batches: Iterable[list[EncodedClip]], device: str, precision: str
+    method: Method, batches: Iterable[ClipBatch], stage: StageConfig, precision: str
 ) -> None:
     """Give every batch norm the mean and variance over `batches`, each batch weighing alike.
 
     In training a norm follows the last ten or so batches under weights that change: at the end a
     few distorted clips of one scene each, and not even with the averaged weights. This is
-    `torch.optim.swa_utils.update_bn` for clips. A model without batch norms is left alone.
+    `torch.optim.swa_utils.update_bn` for clips. A method without batch norms is left alone.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in method.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
-    was_training = model.training
-    model.eval()
+    was_training = method.training
+    method.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average
         norm.train()
-    kind = torch.device(device).type
     for batch in batches:
-        frames, *_ = collate(batch, device)
-        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
-            model.encode_frames(frames)
+        kind = batch.target.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=precision == BF16):
+            method.predict_clip(batch, stage)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    model.train(was_training)
+    method.train(was_training)
 
 
 def norm_batches(config: TrainConfig) -> list[int]:

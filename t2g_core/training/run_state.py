@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from t2g_core.config import Config, from_mapping
+from t2g_core.config import Config, read_config
 from t2g_core.training.source import SourcePrints
 from t2g_core.whole_files import replacing
 
-LOSSES = ("pixel", "jaccard", "set", "mtc")
+FORMAT = 2  # of a saved state
 BEST_RECORD = "best.json"
 
 
@@ -24,40 +25,45 @@ def save_state(
 ) -> None:
     """Write everything that the rest of the trajectory depends on.
 
-    parts: objects with a `state_dict`, by name. Random numbers need no state: every iteration
-    seeds its own.
+    parts: state dicts by name. Random numbers need no state: every iteration seeds its own.
     """
     state = {
+        "format": FORMAT,
         "iteration": iteration,
-        "config": json.dumps(asdict(config)),
+        "config": json.dumps(config.as_mapping()),
         "source": asdict(prints),
         "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
-        "parts": {name: part.state_dict() for name, part in parts.items()},
+        "parts": parts,
     }
     with replacing(path) as partial:
         torch.save(state, partial)
 
 
-def resume(path: Path, config: Config, parts: dict, prints: SourcePrints, device: str) -> int:
-    """Load the last state, where there is one; returns the iteration to go on with, else 0.
+def load_state(
+    path: Path, config: Config, prints: SourcePrints, device: str
+) -> tuple[int, dict] | None:
+    """The iteration that a stopped run goes on with, and its parts; None where nothing was saved.
 
     A key that a later version added counts as having its default in an older state.
 
     Raises:
-        ValueError: the state belongs to another config, other frames or other frozen weights.
+        ValueError: the state belongs to another config, other frames or other frozen weights, or
+            to a version that cannot be taken up.
     """
     if not path.is_file():
-        return 0
+        return None
     state = torch.load(path, map_location=device, weights_only=True)
-    if from_mapping(Config, json.loads(state["config"]), str(path)) != config:
+    if state.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} was saved by another version of t2g_ros, which alone can go on: choose "
+            "another --out"
+        )
+    if read_config(json.loads(state["config"]), str(path)) != config:
         raise ValueError(f"{path} was trained with another config: choose another --out")
-    before = state.get("source", asdict(prints))  # an older state does not say
     for what, print_now in asdict(prints).items():
-        if before[what] != print_now:
+        if state["source"][what] != print_now:
             raise ValueError(f"{path} was trained with other {what}: choose another --out")
-    for name, part in parts.items():
-        part.load_state_dict(state["parts"][name])
-    return state["iteration"]
+    return state["iteration"], state["parts"]
 
 
 def best_so_far(out: Path) -> float:
@@ -80,18 +86,21 @@ def keep_best(checkpoint: Path, score: float, iteration: int) -> bool:
 
 
 class TrainingLog:
-    """log.csv, curves.png and TensorBoard's files of a run; rows from `first` on are done again."""
+    """log.csv, curves.png and TensorBoard's files of a run; rows from `first` on are done again.
 
-    def __init__(self, out: Path, first: int):
+    names: of the losses that there may be, a column each after the iteration.
+    """
+
+    def __init__(self, out: Path, first: int, names: Sequence[str]):
         from torch.utils.tensorboard import SummaryWriter  # seconds, only for training
 
-        self.table, self.curves = out / "log.csv", out / "curves.png"
-        truncate_log(self.table, first)
+        self.table, self.curves, self.names = out / "log.csv", out / "curves.png", tuple(names)
+        begin_log(self.table, first, self.names)
         self._board = SummaryWriter(out / "tensorboard", purge_step=first)
 
     def write(self, iteration: int, losses: dict[str, float], learning_rate: float) -> None:
         """One iteration: its weighted losses and its learning rate."""
-        log_losses(self.table, iteration, losses)
+        log_losses(self.table, iteration, losses, self.names)
         for name, value in losses.items():
             self._board.add_scalar(f"loss/{name}", value, iteration)
         self._board.add_scalar("learning_rate", learning_rate, iteration)
@@ -106,32 +115,32 @@ class TrainingLog:
         self._board.close()
 
 
-def truncate_log(path: Path, iteration: int) -> None:
-    """Drop the rows of iterations that a resumed run will do again."""
-    if path.is_file():
-        rows = path.read_text().splitlines(keepends=True)
-        with replacing(path) as partial:
-            kept = (row for row in rows if int(row.split(",")[0]) < iteration)
-            partial.write_text("".join(kept))
+def begin_log(path: Path, first: int, names: Sequence[str]) -> None:
+    """Write the head of the table; of one that is there, drop rows that will be done again."""
+    rows = path.read_text().splitlines(keepends=True)[1:] if path.is_file() else []
+    with replacing(path) as partial:
+        kept = (row for row in rows if int(row.split(",")[0]) < first)
+        partial.write_text(",".join(["iteration", *names]) + "\n" + "".join(kept))
 
 
-def log_losses(path: Path, iteration: int, losses: dict[str, float]) -> None:
-    """One CSV row: the iteration, then the weighted losses in the order of LOSSES."""
-    values = [f"{losses[name]:.5f}" if name in losses else "" for name in LOSSES]
+def log_losses(path: Path, iteration: int, losses: dict[str, float], names: Sequence[str]) -> None:
+    """One CSV row: the iteration, then the weighted losses in the order of `names`."""
+    values = [f"{losses[name]:.5f}" if name in losses else "" for name in names]
     with path.open("a", newline="") as file:
         csv.writer(file).writerow([iteration, *values])
 
 
 def plot_curves(source: Path, path: Path) -> None:
-    """The log as smoothed curves."""
+    """The log as smoothed curves, one a loss."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    table = np.genfromtxt(source, delimiter=",", ndmin=2)
-    figure, axes = plt.subplots(1, len(LOSSES), figsize=(12, 3))
-    for axis, name, values in zip(axes, LOSSES, table[:, 1:].T, strict=True):
+    names = source.read_text().partition("\n")[0].split(",")[1:]
+    table = np.genfromtxt(source, delimiter=",", skip_header=1, ndmin=2)
+    figure, axes = plt.subplots(1, len(names), figsize=(3 * len(names), 3), squeeze=False)
+    for axis, name, values in zip(axes[0], names, table[:, 1:].T, strict=True):
         known = np.isfinite(values)
         if known.any():
             width = max(1, known.sum() // 50)

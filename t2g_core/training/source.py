@@ -29,8 +29,10 @@ SHOWN_FAULTS = 5
 
 @dataclass(frozen=True)
 class SourcePrints:
-    """Digests of all that encoded frames depend on beside the config."""
+    """All that kept clips depend on beside the config: the name of the data set, which maps its
+    labels, and digests of frames and frozen weights."""
 
+    data: str
     frames: str
     weights: str
 

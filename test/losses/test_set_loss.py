@@ -16,33 +16,31 @@ from t2g_core.losses.set_loss import (
     set_loss,
     stage_loss,
 )
-from t2g_core.methods.time2general.time2general import Prediction
 
 
-def clip_of_two_frames(points: int = 32) -> list[Prediction]:
+def clip_of_two_frames() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Class logits, mask embeddings, and the pixels of both frames."""
     torch.manual_seed(0)
     classes = torch.randn(1, 2, 5, 4, requires_grad=True)
     embeddings = torch.randn(1, 2, 5, 6, requires_grad=True)
-    return [
-        Prediction(torch.ones(1), classes, embeddings, torch.randn(1, 6, 8, 8, requires_grad=True))
-        for _ in range(2)
-    ]
+    return classes, embeddings, torch.randn(1, 2, 6, 8, 8, requires_grad=True)
 
 
 def test_every_output_gets_a_finite_gradient():
     clip = clip_of_two_frames()
     target = torch.zeros(1, 2, 32, 32, dtype=torch.int64)
     target[..., 16:] = 2
-    set_loss(clip, target, points=64).backward()
-    for tensor in (clip[0].class_logits, clip[0].mask_embeddings, *(f.pixels for f in clip)):
+    set_loss(*clip, target, points=64).backward()
+    for tensor in clip:
         assert torch.isfinite(tensor.grad).all() and tensor.grad.abs().sum() > 0
+    assert (clip[2].grad.abs().sum(dim=(0, 2, 3, 4)) > 0).all()  # of both frames
 
 
 def test_a_clip_without_a_label_costs_zero_with_a_gradient():
     clip = clip_of_two_frames()
-    loss = set_loss(clip, torch.full((1, 2, 32, 32), 255), points=64)
+    loss = set_loss(*clip, torch.full((1, 2, 32, 32), 255), points=64)
     loss.backward()
-    assert loss == 0 and clip[0].class_logits.grad.abs().sum() == 0
+    assert loss == 0 and clip[0].grad.abs().sum() == 0
 
 
 def test_pairwise_costs_by_hand():
@@ -114,8 +112,6 @@ def test_half_the_points_lie_near_boundaries():
 def test_an_all_void_clip_has_a_finite_loss_and_gradient():
     torch.manual_seed(0)
     pixels = torch.randn(1, 4, 6, 6, requires_grad=True)
-    frame = Prediction(
-        torch.rand(1, 3, 6, 6), torch.randn(1, 2, 5, 4), torch.randn(1, 2, 5, 4), pixels
-    )
-    loss = set_loss([frame], torch.full((1, 1, 24, 24), 255), points=32)
+    queries = torch.randn(1, 2, 5, 4), torch.randn(1, 2, 5, 4)
+    loss = set_loss(*queries, pixels[:, None], torch.full((1, 1, 24, 24), 255), points=32)
     assert torch.isfinite(loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 from small_model import small_segmenter
 
-from t2g_core.methods.time2general.time2general import semantic_probs
+from t2g_core.evaluation.frame_path import FramePath
+from t2g_core.methods.time2general.head import semantic_probs
+from t2g_core.methods.time2general.image_motion import motion
 from t2g_core.streaming.streaming_segmenter import to_result
 
 STEP_S = 0.2
@@ -21,21 +24,28 @@ def video(frames: int, height: int = 60, width: int = 90) -> list[np.ndarray]:
     return list(rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8))
 
 
+def encoded_clip(segmenter, frames) -> tuple[list, list]:
+    """Features of every frame, and the motion from the one before it."""
+    encoded = [segmenter.encode(frame) for frame in frames]
+    seen = [None, *(e.motion_image for e in encoded)]
+    motions = [segmenter.motion(now, before) for before, now in itertools.pairwise(seen)]
+    return [e.features for e in encoded], motions
+
+
+@torch.inference_mode()
 def clip_probs(segmenter, frames) -> torch.Tensor:
     """The clip model's probabilities of the newest frame."""
-    with torch.inference_mode():
-        encoded = [segmenter.encode(frame) for frame in frames]
-        return segmenter.method.clip([e.features for e in encoded], STEP_S)[-1]
+    return segmenter.method.clip(*encoded_clip(segmenter, frames), STEP_S)[-1]
 
 
+@torch.inference_mode()
 def stream_probs(segmenter, frames) -> list[torch.Tensor]:
-    """Probabilities of every step, through the model's own streaming call."""
-    state, probs = segmenter.method.start(), []
-    with torch.inference_mode():
-        for frame in frames:
-            encoded = segmenter.encode(frame)
-            result, state = segmenter.method.step(encoded.features, state, STEP_S)
-            probs.append(result)
+    """Probabilities of every step, through the method's own streaming call."""
+    features, motions = encoded_clip(segmenter, frames)
+    state, probs = segmenter.method.start(features[0]), []
+    for frame, moved in zip(features, motions, strict=True):
+        result, state = segmenter.method.step(frame, state, moved, STEP_S)
+        probs.append(result)
     return probs
 
 
@@ -52,17 +62,15 @@ def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills(h
 def test_the_pixels_memory_of_a_stream_is_that_of_masks_decoded_in_their_turn(head, device):
     """Each frame by the queries of its own last T frames, then the mean over all of them."""
     segmenter, frames = small_segmenter(head, device), video(6)
-    head = segmenter.method.trained.head
+    method = segmenter.method
     found = stream_probs(segmenter, frames)
-    memory, head.pixel_memory = head.pixel_memory, None
+    features, motions = encoded_clip(segmenter, frames)
+    memory, method.head.pixel_memory = method.head.pixel_memory, None
     alone = stream_probs(segmenter, frames)
-    head.pixel_memory = memory
+    method.head.pixel_memory = memory
     with torch.inference_mode():
-        maps = [
-            segmenter.method.trained.encode_frames(segmenter.encode(frame).features)[0]
-            for frame in frames
-        ]
-        expected = memory.of_clip(alone, [m.appearance for m in maps], STEP_S)
+        keys = [method.encode_frames(frame).keys for frame in features]
+        expected = memory.of_clip(alone, keys, motions, STEP_S)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=TOLERANCE, rtol=0)
     assert (found[-1] - alone[-1]).abs().max() > 1e-3
@@ -70,15 +78,15 @@ def test_the_pixels_memory_of_a_stream_is_that_of_masks_decoded_in_their_turn(he
 
 def test_the_frame_path_alone_is_the_pixel_classifier_of_each_frame():
     segmenter, frames = small_segmenter(), video(3)
-    alone = segmenter.frame_path_alone()
+    alone = segmenter.with_method(FramePath(segmenter.method))
     found = stream_probs(alone, frames)
     for frame, probs in zip(frames, found, strict=True):
         with torch.inference_mode():
-            maps, _ = segmenter.method.trained.encode_frames(segmenter.encode(frame).features)
+            maps = segmenter.method.encode_frames(segmenter.encode(frame).features)
         torch.testing.assert_close(probs, maps.logits.softmax(dim=1))
     assert (found[-1] - stream_probs(segmenter, frames)[-1]).abs().max() > 1e-3
     _, state = alone.step(frames[0], alone.start())
-    assert (alone.clip_length, state.fill, segmenter.clip_length) == (1, 1, 3)
+    assert (alone.clip_length, state.memory_fill, segmenter.clip_length) == (1, None, 3)
     clip = alone.segment_clip(frames[1:2])
     assert np.array_equal(clip[0].mask, alone.step(frames[1], state)[0].mask)
 
@@ -86,13 +94,13 @@ def test_the_frame_path_alone_is_the_pixel_classifier_of_each_frame():
 @pytest.mark.parametrize(("pixels_from", "heard"), [("tokens", 0.0), ("maps", 1e-4)])
 def test_pixels_hear_of_the_queries_where_they_are_made_of_the_maps(pixels_from, heard):
     segmenter, frames = small_segmenter("no_pixel_memory" if heard else "time2general"), video(1)
-    trained, frame = segmenter.method.trained, segmenter.encode(frames[0]).features
-    assert trained.head.config.pixels_from == pixels_from
+    method, frame = segmenter.method, segmenter.encode(frames[0]).features
+    assert method.head.config.pixels_from == pixels_from
     found = []
     with torch.inference_mode():
         for scale in (1.0, 3.0):
-            trained.head.stability_queries.queries.mul_(scale)
-            found.append(trained.encode_frames(frame)[0].logits)
+            method.head.stability_queries.queries.mul_(scale)
+            found.append(method.encode_frames(frame).logits)
     difference = (found[0] - found[1]).abs().max()
     assert difference > heard if heard else difference == 0
 
@@ -130,7 +138,7 @@ def test_a_gpu_gives_the_masks_of_the_cpu(device):
 def test_precision_is_that_of_products():
     frame = video(1)[0]
     exact, rounded = (
-        small_segmenter(precision=precision).encode(frame).features.tokens[-1]
+        small_segmenter(precision=precision).encode(frame).features[-1]
         for precision in ("fp32", "bf16")
     )
     error = (exact - rounded).abs().max() / exact.abs().max()
@@ -158,8 +166,8 @@ def test_state_is_a_value():
         first, state = segmenter.step(frame, before)
         again, _ = segmenter.step(frame, before)
         assert np.array_equal(first.confidence, again.confidence)
-        fills.append(state.fill)
-    assert fills == [1, 2, 3, 3, 3]
+        fills.append(state.memory_fill)
+    assert fills == [1 / 3, 2 / 3, 1, 1, 1]
 
 
 def test_results_have_the_size_of_the_frame_whatever_it_is():
@@ -171,15 +179,20 @@ def test_results_have_the_size_of_the_frame_whatever_it_is():
         assert result.mask.max() < len(segmenter.class_names)
 
 
+def first_probs(method, features) -> torch.Tensor:
+    """Of a stream's first frame."""
+    with torch.inference_mode():
+        grid = features[0].shape[1:3]
+        still = motion(np.zeros((8 * grid[0], 8 * grid[1]), np.uint8), None)
+        return method.step(features, method.start(features), still, STEP_S)[0]
+
+
 def test_depth_tokens_travel_with_the_rgb_tokens():
     segmenter, frames = small_segmenter("depth"), video(1)
     frame = segmenter.encode(frames[0]).features
-    assert len(frame.tokens) == 8 and not torch.equal(frame.tokens[0], frame.tokens[4])
-    flat = [*frame.tokens[:4], *(torch.zeros_like(t) for t in frame.tokens[4:])]
-    start = segmenter.method.start()
-    with torch.inference_mode():
-        probs, _ = segmenter.method.step(frame, start, STEP_S)
-        without, _ = segmenter.method.step(frame._replace(tokens=flat), start, STEP_S)
+    assert len(frame) == 8 and not torch.equal(frame[0], frame[4])
+    flat = (*frame[:4], *(torch.zeros_like(t) for t in frame[4:]))
+    probs, without = (first_probs(segmenter.method, features) for features in (frame, flat))
     assert not torch.allclose(probs, without, atol=1e-4)
 
 
@@ -187,13 +200,11 @@ def test_a_model_of_both_encoders_runs_on_rgb_alone_with_gates_at_one():
     """As it would with beta = 1 and both: without depth tokens nothing else changes."""
     segmenter, frames = small_segmenter("depth"), video(1)
     frame = segmenter.encode(frames[0]).features
-    with torch.inference_mode():
-        alone = frame._replace(tokens=frame.tokens[:4])
-        rgb, _ = segmenter.method.step(alone, segmenter.method.start(), STEP_S)
-        for layer in segmenter.method.trained.head.stability_queries.layers:
+    rgb = first_probs(segmenter.method, frame[:4])
+    with torch.no_grad():
+        for layer in segmenter.method.head.stability_queries.layers:
             layer.depth_gate.fill_(50.0)  # its sigmoid is 1
-        both, _ = segmenter.method.step(frame, segmenter.method.start(), STEP_S)
-    torch.testing.assert_close(rgb, both)
+    torch.testing.assert_close(rgb, first_probs(segmenter.method, frame))
 
 
 @pytest.mark.parametrize("head", ["linear", "conv"])
@@ -203,7 +214,15 @@ def test_frame_heads_stream_with_a_memory_of_one(head):
     for frame in frames:
         result, state = segmenter.step(frame, state)
         assert np.array_equal(result.mask, segmenter.segment_clip([frame])[0].mask)
-    assert state.fill == 1
+    assert state.memory_fill is None
+
+
+def test_a_frame_of_another_shape_needs_a_new_state():
+    segmenter = small_segmenter()
+    _, state = segmenter.step(video(1, 60, 90)[0], segmenter.start())
+    with pytest.raises(ValueError, match="a frame of 60x90 pixels cannot follow one of 90x60"):
+        segmenter.step(video(1, 90, 60)[0], state)
+    segmenter.step(video(1, 120, 180)[0], state)  # of the same aspect ratio
 
 
 @pytest.mark.parametrize(
@@ -268,5 +287,5 @@ def test_a_long_stream_holds_no_more_than_a_short_one(head):
         _, state = segmenter.step_encoded(encoded, state)
         sizes.append(held_bytes(state.method))
         resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
-    assert sizes[0] < sizes[2] == sizes[-1]
+    assert set(sizes) == {sizes[0]}  # its shapes are fixed from the first frame on
     assert resident[-1] - resident[200] < 20e6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -46,7 +46,7 @@ def words(tmp_path):
             encoder=encoder,
             train=replace(config.train, stages=stages(3, frames_per_step=1)),
         )
-        (tmp_path / f"{head}.yaml").write_text(yaml.safe_dump(plain(asdict(config))))
+        (tmp_path / f"{head}.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))
     configs = [str(tmp_path / f"{head}.yaml") for head in ("linear", "conv")]
     options = ["--root", str(data), "--out", str(tmp_path / "out"), "--seeds", "0", "1"]
     return ["ablate", *configs, *options]
@@ -77,3 +77,23 @@ def test_runs_are_trained_once_and_the_table_is_the_same_again(words, tmp_path, 
 def test_two_configs_of_one_name_are_refused(words, capsys):
     assert main([*words[:2], *words[1:]]) == 2
     assert "must differ" in capsys.readouterr().err
+
+
+def test_rows_of_a_file_change_one_config(words, tmp_path, capsys):
+    (tmp_path / "rows.yaml").write_text(
+        "plain: {}\nsharper:\n  train.class_balance: 0.0\nbroken:\n  train.clas_balance: 0.0\n"
+    )
+    _, linear, conv, *options = words
+    rows = ["--rows", str(tmp_path / "rows.yaml")]
+    few = ["--set", "train.stages.0.iterations=1"]
+    assert main(["ablate", linear, *options, *rows, *few, "--only", "plain", "sharper"]) == 0
+    assert capsys.readouterr().out.count("| sharper |") == 1
+    assert (tmp_path / "out" / "sharper" / "seed1" / "model.safetensors").is_file()
+    for wrong, sentence in (
+        ([linear, *options, *rows], "row broken.train: unknown key clas_balance; did you mean"),
+        ([linear, conv, *options, *rows], "--rows changes one config, got 2"),
+        ([linear, *options, *rows, "--only", "shaper"], "no row shaper in"),
+        ([linear, *options, "--only", "plain"], "it needs --rows"),
+    ):
+        assert main(["ablate", *wrong]) == 2
+        assert sentence in capsys.readouterr().err

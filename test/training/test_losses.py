@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from t2g_core.labels import IGNORE_INDEX
-from t2g_core.training.training_loss import jaccard_loss
+from t2g_core.losses.common import jaccard_loss
 
 
 def output(ids: list[int], classes: int = 3, sure: float = 1.0) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from small_model import small_config, stages
-from small_runs import arguments, brightness_videos, plain
+from small_runs import brightness_videos, options, plain
 
 from t2g_core.training.processes import Processes
 from t2g_core.training.train import train
@@ -33,7 +33,7 @@ def test_two_processes_give_the_run_of_one(tmp_path):
     config = small_config()
     train_config = replace(config.train, accumulate=2, stages=stages(3), cached_clips=4, points=256)
     config = replace(config, train=train_config)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(asdict(config))))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))
     runner = tmp_path / "runner.py"
     runner.write_text(
         "import sys, torch\n"
@@ -56,12 +56,15 @@ def test_two_processes_give_the_run_of_one(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
 
     torch.manual_seed(2)
-    train(config, arguments(tmp_path / "data", tmp_path / "one"))
+    train(config, options(tmp_path / "data", tmp_path / "one"))
     one, two = (load_file(tmp_path / run / "model.safetensors") for run in ("one", "two"))
     for name in (name for name in one if "running" not in name and "batches_tracked" not in name):
         torch.testing.assert_close(one[name].float(), two[name].float(), rtol=1e-3, atol=2e-3)
     rows = [
-        [[float(x) for x in row.split(",") if x] for row in (tmp_path / run / "log.csv").open()]
+        [
+            [float(x) for x in row.split(",") if x]
+            for row in (tmp_path / run / "log.csv").read_text().splitlines()[1:]
+        ]
         for run in ("one", "two")
     ]
     for alone, together in zip(*rows, strict=True):

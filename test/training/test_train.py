@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,15 +13,14 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from small_model import small_config, stages, write_small_checkpoint
-from small_runs import arguments, brightness_videos, plain
+from small_model import small_config, small_method, stages, write_small_checkpoint
+from small_runs import brightness_videos, options, plain
 
-from t2g_core.build import build_trainable_part
 from t2g_core.checkpoint import load_checkpoint
-from t2g_core.config import FRAME_PATH, TEMPORAL
+from t2g_core.losses.common import pixel_loss
+from t2g_core.schedule import FRAME_PATH, TEMPORAL
 from t2g_core.training.run_state import best_so_far, keep_best
 from t2g_core.training.train import balanced_weights, learning_rate, take_frame_path, train
-from t2g_core.training.training_loss import pixel_loss
 
 
 class Killed(Exception):
@@ -39,7 +38,7 @@ def data(tmp_path_factory):
 def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch, head):
     config = small_config(head)
     torch.manual_seed(2)  # the random encoder
-    train(config, arguments(data, tmp_path / "whole"))
+    train(config, options(data, tmp_path / "whole"))
 
     import t2g_core.training.train as module
 
@@ -54,16 +53,16 @@ def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch
     monkeypatch.setattr(module, "share", killed_at_third)
     torch.manual_seed(2)
     with pytest.raises(Killed):
-        train(config, arguments(data, tmp_path / "parts"))
+        train(config, options(data, tmp_path / "parts"))
     monkeypatch.setattr(module, "share", real)
     torch.manual_seed(2)
-    train(config, arguments(data, tmp_path / "parts"))
+    train(config, options(data, tmp_path / "parts"))
 
     whole, parts = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     logs = [(tmp_path / run / "log.csv").read_text() for run in ("whole", "parts")]
     assert logs[0] == logs[1]
-    assert len(logs[0].splitlines()) == config.train.iterations
+    assert len(logs[0].splitlines()) == 1 + config.train.iterations
     assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
 
 
@@ -73,44 +72,45 @@ def test_the_loss_falls(data, tmp_path, device):
         config, train=replace(config.train, stages=stages(40, learning_rate=4e-3), cached_clips=2)
     )
     torch.manual_seed(2)
-    train(config, arguments(data, tmp_path, device=device))
-    rows = (tmp_path / "log.csv").read_text().splitlines()
+    train(config, options(data, tmp_path, device=device))
+    rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
     pixel = [float(row.split(",")[1]) for row in rows]
     assert sum(pixel[-5:]) < 0.9 * sum(pixel[:5])
 
 
 def test_another_config_does_not_continue_a_run(data, tmp_path):
     config = small_config("linear")
-    train(config, arguments(data, tmp_path))
+    train(config, options(data, tmp_path))
     other = replace(config, train=replace(config.train, stages=stages(4, learning_rate=0.5)))
     with pytest.raises(ValueError, match="another config: choose another --out"):
-        train(other, arguments(data, tmp_path))
+        train(other, options(data, tmp_path))
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_batch(data, tmp_path):
     config = small_config("linear")
     config = replace(config, train=replace(config.train, pixel_weight=float("nan")))
     with pytest.raises(FloatingPointError, match="at iteration 0"):
-        train(config, arguments(data, tmp_path))
+        train(config, options(data, tmp_path))
     assert (tmp_path / "nan_batch.pt").is_file()
 
 
 def test_an_output_that_is_not_a_number_keeps_the_batch(data, tmp_path, monkeypatch):
     """Queries of NaN: the matching, which cannot take them, is not what fails."""
-    import t2g_core.training.train as module
+    from t2g_core.methods.time2general.time2general import Time2General
 
-    def poisoned(*args):
-        model = build_trainable_part(*args)
+    begin = Time2General.begin_training
+
+    def poisoned(self, *args):
+        begin(self, *args)
         with torch.no_grad():
-            model.head.stability_queries.queries.fill_(float("nan"))
-        return model
+            self.head.stability_queries.queries.fill_(float("nan"))
 
-    monkeypatch.setattr(module, "build_trainable_part", poisoned)
+    monkeypatch.setattr(Time2General, "begin_training", poisoned)
     config = small_config()
     config = replace(config, train=replace(config.train, stages=stages(2)))
     with pytest.raises(FloatingPointError, match="not finite at iteration 0; its batch is"):
-        train(config, arguments(data, tmp_path))
-    assert torch.load(tmp_path / "nan_batch.pt")[0]["tokens"].ndim == 4
+        train(config, options(data, tmp_path))
+    assert torch.load(tmp_path / "nan_batch.pt")[0]["features"][0].ndim == 4
 
 
 def test_class_weights_by_hand():
@@ -125,23 +125,23 @@ def test_a_run_is_taken_up_on_its_device(data, tmp_path, device):
     for iterations in (2, 2):
         torch.manual_seed(2)
         config = replace(config, train=replace(config.train, stages=stages(iterations)))
-        train(config, arguments(data, tmp_path, device=device))
+        train(config, options(data, tmp_path, device=device))
     assert (tmp_path / "model.safetensors").is_file()
 
 
 def test_a_run_does_not_go_on_with_other_frames_or_weights(data, tmp_path):
     config = small_config("linear")
     torch.manual_seed(2)
-    train(config, arguments(data, tmp_path / "run"))
+    train(config, options(data, tmp_path / "run"))
     with pytest.raises(ValueError, match="with other weights: choose another --out"):
-        train(config, arguments(data, tmp_path / "run"))  # the random encoder is another one
+        train(config, options(data, tmp_path / "run"))  # the random encoder is another one
     root = tmp_path / "other"
     shutil.copytree(data, root)
     image = next((root / "train" / "images").iterdir())
     image.write_bytes(image.read_bytes() + b"\0")
     torch.manual_seed(2)
     with pytest.raises(ValueError, match="with other frames: choose another --out"):
-        train(config, arguments(root, tmp_path / "run"))
+        train(config, options(root, tmp_path / "run"))
 
 
 def test_a_run_that_is_over_by_its_state_has_its_model(data, tmp_path, monkeypatch):
@@ -156,10 +156,10 @@ def test_a_run_that_is_over_by_its_state_has_its_model(data, tmp_path, monkeypat
         torch.manual_seed(2)
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(module, name, killed)
-            train(small_config("linear"), arguments(data, out, save_every=100))
+            train(small_config("linear"), options(data, out, save_every=100))
         assert not list(out.glob(".*partial*"))
         torch.manual_seed(2)
-        train(small_config("linear"), arguments(data, out))
+        train(small_config("linear"), options(data, out))
         assert (out / "model.safetensors").is_file()
 
 
@@ -173,12 +173,12 @@ def test_faulty_files_are_found_before_the_first_iteration(data, tmp_path, fault
     else:
         label.write_bytes(label.read_bytes()[:60])
     with pytest.raises(ValueError, match=f"(?s)1 faulty files:.*{label.name}"):
-        train(small_config("linear"), arguments(root, tmp_path / "run"))
+        train(small_config("linear"), options(root, tmp_path / "run"))
 
 
 def test_a_missing_validation_split_is_found_at_the_start(data, tmp_path):
     with pytest.raises(FileNotFoundError, match="val"):
-        train(small_config("linear"), arguments(data, tmp_path, validation_frames=2))
+        train(small_config("linear"), options(data, tmp_path, validation_frames=2))
     assert not (tmp_path / "log.csv").exists()
 
 
@@ -188,7 +188,7 @@ def test_ctrl_c_before_the_loop_ends_at_once_with_a_sentence(data, tmp_path, mon
 
     monkeypatch.setattr(module, "check_source", lambda *_: signal.raise_signal(signal.SIGINT))
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(plain(asdict(small_config("linear")))))
+    config.write_text(yaml.safe_dump(plain(small_config("linear").as_mapping())))
     words = ["train", config, "--root", data, "--out", tmp_path, "--validation-frames", 0]
     assert main([str(word) for word in words]) == 130
     assert capsys.readouterr().err.endswith("t2g train: stopped\n")
@@ -214,16 +214,18 @@ def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
     """The pixels learn; neither decoder nor pixel memory does, and no set loss is computed."""
     config = small_config()
     alone = stages(2, clip_frames=1, trains=FRAME_PATH)
-    train(replace(config, train=replace(config.train, stages=alone)), arguments(data, tmp_path))
+    train(replace(config, train=replace(config.train, stages=alone)), options(data, tmp_path))
     found = load_file(tmp_path / "model.safetensors")
+    encoder = small_method().encoder
     torch.manual_seed(config.train.seed)
-    text = found["head.stability_queries.text"].float()
-    fresh = build_trainable_part(config, 192, text).state_dict()
+    fresh = config.build_method(encoder, 11)
+    fresh.head.stability_queries.text.copy_(found["head.stability_queries.text"])
+    fresh = fresh.trained_state()
     moved = {name for name, value in fresh.items() if not torch.equal(value.half(), found[name])}
     assert "head.pixel_classifier.weight" in moved and "head.fusion.context8.0.weight" in moved
     untouched = ("decoder", "pixel_memory", "stability_queries")
     assert not [name for name in moved if any(part in name for part in untouched)]
-    assert all(row.endswith(",,") for row in (tmp_path / "log.csv").read_text().splitlines())
+    assert all(row.endswith(",,") for row in (tmp_path / "log.csv").read_text().splitlines()[1:])
 
 
 def test_a_stage_of_the_temporal_parts_leaves_the_averaged_frame_path_as_it_was(data, tmp_path):
@@ -235,7 +237,7 @@ def test_a_stage_of_the_temporal_parts_leaves_the_averaged_frame_path_as_it_was(
         clips = stages(2, learning_rate=rate, trains=TEMPORAL, plain_share=0.0, dropout=0.5)
         run = replace(config, train=replace(config.train, stages=frames + clips))
         torch.manual_seed(2)  # the random encoder
-        train(run, arguments(data, tmp_path / name))
+        train(run, options(data, tmp_path / name))
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in rates)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert {"head.to_class.weight", "head.pixel_memory.retention.2.weight"} <= moved
@@ -248,22 +250,22 @@ def test_a_frame_path_is_taken_from_a_checkpoint_and_the_rest_is_trained(data, t
     frames = stages(2, clip_frames=1, trains=FRAME_PATH)
     whole = replace(config, train=replace(config.train, stages=frames + stages(2, trains=TEMPORAL)))
     torch.manual_seed(2)  # the random encoder
-    train(whole, arguments(data, tmp_path / "first"))
+    train(whole, options(data, tmp_path / "first"))
     checkpoint = tmp_path / "first" / "model.safetensors"
     torch.manual_seed(2)
-    train(whole, arguments(data, tmp_path / "second", frame_path=checkpoint))
+    train(whole, options(data, tmp_path / "second", frame_path=checkpoint))
     first, second = (load_file(tmp_path / n / "model.safetensors") for n in ("first", "second"))
-    path = load_checkpoint(checkpoint).model.frame_path_state()
+    path = load_checkpoint(checkpoint).build().frame_path_state()
     weights = [name for name in path if "running" not in name and "num_batches" not in name]
     assert "head.pixel_classifier.weight" in weights and "standardize.mean" in weights
     assert all(torch.equal(first[name], second[name]) for name in weights)
-    assert len((tmp_path / "second" / "log.csv").read_text().splitlines()) == 2
+    assert len((tmp_path / "second" / "log.csv").read_text().splitlines()) == 1 + 2
     for changed, sentence in (
         (small_config("queries_alone"), "another frame path, first head.fusion"),
         (replace(config, train=replace(config.train, stages=frames)), "the frame path alone"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            train(changed, arguments(data, tmp_path / sentence[:9], frame_path=checkpoint))
+            train(changed, options(data, tmp_path / sentence[:9], frame_path=checkpoint))
 
 
 @pytest.mark.parametrize(
@@ -282,12 +284,12 @@ def test_rows_that_change_queries_decoder_or_memory_stand_on_one_frame_path(chan
     path = tmp_path / "model.safetensors"
     write_small_checkpoint(path)
     config = small_config()
-    config = replace(config, time2general=replace(config.time2general, **changes))
-    given = load_checkpoint(path).model.frame_path_state()
-    for text in (torch.randn(11, 8), torch.zeros(11, 0)):
-        model = build_trainable_part(config, 192, text)
-        assert take_frame_path(path, [model], config.train, "cpu") == 2
-        state = model.state_dict()
+    given = load_checkpoint(path).build().frame_path_state()
+    for text in (config.method.text, None):
+        changed = replace(config, method=replace(config.method, text=text, **changes))
+        method = changed.build_method(small_method().encoder, 11)
+        assert take_frame_path(path, [method], config.train) == 2
+        state = method.state_dict()
         assert all(torch.equal(state[name], value) for name, value in given.items())
 
 
@@ -300,7 +302,7 @@ def test_a_frame_by_frame_head_has_no_temporal_stage():
 def test_a_stage_of_the_frame_path_needs_a_pixel_classifier(data, tmp_path):
     config = small_config("queries_alone")
     with pytest.raises(ValueError, match="needs time2general.pixel_classifier"):
-        train(config, arguments(data, tmp_path))
+        train(config, options(data, tmp_path))
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(data, tmp_path, monkeypatch):
@@ -308,7 +310,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(data, tmp_path, monkeypatch):
 
     config = small_config("conv")
     torch.manual_seed(2)
-    assert train(config, arguments(data, tmp_path / "whole"))
+    assert train(config, options(data, tmp_path / "whole"))
 
     real = module.accumulate_gradients
 
@@ -320,8 +322,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(data, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "accumulate_gradients", interrupted)
     torch.manual_seed(2)
     before = signal.getsignal(signal.SIGINT)
-    args = arguments(data, tmp_path / "parts")
-    args.save_every = 100
+    args = options(data, tmp_path / "parts", save_every=100)
     assert not train(config, args)
     assert signal.getsignal(signal.SIGINT) is before
     assert torch.load(tmp_path / "parts" / "last.pt", weights_only=True)["iteration"] == 3
@@ -335,15 +336,15 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(data, tmp_path, monkeypatch):
 def test_a_state_without_a_key_of_today_goes_on(data, tmp_path):
     """As one that an earlier version saved: the key counts as its default."""
     config = small_config("linear")
-    train(config, arguments(data, tmp_path))
+    train(config, options(data, tmp_path))
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     older = json.loads(state["config"])
     del older["train"]["accumulate"]
     torch.save(state | {"config": json.dumps(older)}, tmp_path / "last.pt")
-    assert train(config, arguments(data, tmp_path))
+    assert train(config, options(data, tmp_path))
     other = replace(config, train=replace(config.train, accumulate=2))
     with pytest.raises(ValueError, match="another config"):
-        train(other, arguments(data, tmp_path))
+        train(other, options(data, tmp_path))
 
 
 def test_the_best_validation_is_kept_beside_the_last(data, tmp_path):
@@ -357,8 +358,7 @@ def test_the_best_validation_is_kept_beside_the_last(data, tmp_path):
 
 def test_validation_and_tensorboard_of_a_run(data, tmp_path):
     shutil.copytree(data / "train", data / "val", dirs_exist_ok=True)
-    args = arguments(data, tmp_path)
-    args.validation_frames, args.validate_every = 2, 2
+    args = options(data, tmp_path, validation_frames=2, validate_every=2)
     train(small_config("linear"), args)
     record = json.loads((tmp_path / "best.json").read_text())
     assert record["iteration"] in (2, 4) and (tmp_path / "best.safetensors").is_file()
@@ -367,7 +367,7 @@ def test_validation_and_tensorboard_of_a_run(data, tmp_path):
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     logged = [event.value for event in events.Scalars("loss/pixel")]
-    rows = (tmp_path / "log.csv").read_text().splitlines()
+    rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
     assert logged == pytest.approx([float(row.split(",")[1]) for row in rows], abs=1e-5)
 
 
@@ -378,8 +378,7 @@ def test_workers_change_nothing(data, tmp_path):
     )
     for workers in (0, 1):
         torch.manual_seed(2)
-        args = arguments(data, tmp_path / str(workers))
-        args.workers = workers
+        args = options(data, tmp_path / str(workers), workers=workers)
         train(config, args)
     alone, helped = (load_file(tmp_path / run / "model.safetensors") for run in ("0", "1"))
     assert all(torch.equal(alone[name], helped[name]) for name in alone)

@@ -55,12 +55,14 @@ class DeformableMemoryAttention(nn.Module):
         memory: list[torch.Tensor],
         by_age: torch.Tensor,
         sizes: list[tuple[int, int]],
+        share: torch.Tensor,
     ) -> torch.Tensor:
         """queries (B, Q, d), memory: T times (B, N, d), by_age (T, d) -> (B, Q, d).
 
-        sizes: height and width of every scale; their products sum to N.
+        sizes: height and width of every scale; their products sum to N. share (B or 1, T): added to
+        the logits of each frame.
         """
-        points, weights = self.points_and_weights(queries, by_age, sizes)
+        points, weights = self.points_and_weights(queries, by_age, sizes, share)
         levels = torch.stack(memory, dim=1).split([h * w for h, w in sizes], dim=2)
         read = sum(
             sample(level, size, points[..., i, :, :], weights[..., i, :])
@@ -72,7 +74,11 @@ class DeformableMemoryAttention(nn.Module):
         return self.out(value + self.to_value.bias)
 
     def points_and_weights(
-        self, queries: torch.Tensor, by_age: torch.Tensor, sizes: list[tuple[int, int]]
+        self,
+        queries: torch.Tensor,
+        by_age: torch.Tensor,
+        sizes: list[tuple[int, int]],
+        share: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Where to look and how much it counts.
 
@@ -85,6 +91,7 @@ class DeformableMemoryAttention(nn.Module):
         reference = self.to_reference(queries).sigmoid()[:, :, None, None, None, None]
         points = reference + self.to_offset(aged).unflatten(-1, (*shape, 2)) / extent
         logits = self.to_weight(aged).unflatten(-1, shape).transpose(2, 3)  # (B, Q, h, T, L, P)
+        logits = logits + share[:, None, None, :, None, None]
         weights = logits.flatten(3).softmax(dim=-1).view_as(logits)
         return points, weights.transpose(2, 3)
 

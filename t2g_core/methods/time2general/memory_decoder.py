@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from t2g_core.methods.time2general.deformable_attention import DeformableMemoryAttention
 
+UNREAD = -1e4  # a logit that no softmax sees, in float16 too
+
 
 class SpatioTemporalMemoryDecoder(nn.Module):
     """Stability Queries read a memory of several frames and scales through stacked blocks.
@@ -71,20 +73,34 @@ class SpatioTemporalMemoryDecoder(nn.Module):
         height, width = sizes[-1]
         return memory[..., -height * width :, :].clone()  # a view would hold on to all of it
 
+    def empty(self, batch: int, sizes: list[tuple[int, int]], device: torch.device) -> torch.Tensor:
+        """A slot of a stream's memory that holds no frame: zeros shaped as `as_past` gives it."""
+        dim = self.scale_embedding.shape[1]
+        scales = [torch.zeros(batch, h * w, dim, device=device) for h, w in sizes]
+        return torch.zeros_like(self.as_past(self.to_memory(scales), sizes))
+
     def forward(
-        self, queries: torch.Tensor, memory: list[torch.Tensor], sizes: list[tuple[int, int]]
+        self,
+        queries: torch.Tensor,
+        memory: list[torch.Tensor],
+        sizes: list[tuple[int, int]],
+        holds: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
         """Eq. 4 for every block.
 
         queries (Q, d); memory: what `to_memory` gave for T <= max_frames frames, newest last, those
-        before it through `as_past`; sizes: height and width of every scale.
+        before it through `as_past`; sizes: height and width of every scale; holds (B, T) bool:
+        which of the T hold a frame (None: all), the others are not read.
         Returns S of every stage, the initial one included: blocks + 1 times (B, Q, d).
         """
+        share = torch.zeros(1, len(memory), device=queries.device)  # added to a frame's logits
+        if holds is not None:
+            share = share.masked_fill(~holds, UNREAD)
         by_age = self.temporal_embedding[: len(memory)].flip(0)  # (T, d), newest last
         states = [queries.expand(memory[0].shape[0], -1, -1)]
         for number, block in enumerate(self.blocks):
             own = [frame if frame.dim() == 3 else frame[:, number] for frame in memory]
-            states.append(block(states[-1], own, by_age, sizes))
+            states.append(block(states[-1], own, by_age, sizes, share))
         return states
 
 
@@ -107,9 +123,11 @@ class DecoderBlock(nn.Module):
         memory: list[torch.Tensor],
         by_age: torch.Tensor,
         sizes: list[tuple[int, int]],
+        share: torch.Tensor,
     ) -> torch.Tensor:
-        """queries (B, Q, d), memory: T as the attention reads them, by_age (T, d) -> (B, Q, d)."""
-        queries = self.read_norm(queries + self.read(queries, memory, by_age, sizes))
+        """queries (B, Q, d), memory: T as the attention reads them, by_age (T, d), share (B or 1,
+        T): added to the logits of each frame -> (B, Q, d)."""
+        queries = self.read_norm(queries + self.read(queries, memory, by_age, sizes, share))
         mixed, _ = self.mix(queries, queries, queries, need_weights=False)
         queries = self.mix_norm(queries + mixed)
         return self.ffn_norm(queries + self.ffn(queries))
@@ -142,8 +160,10 @@ class MemoryAttention(nn.Module):
         memory: list[torch.Tensor],
         by_age: torch.Tensor,
         sizes: list[tuple[int, int]],
+        share: torch.Tensor,
     ) -> torch.Tensor:
-        """queries (B, Q, d), memory: T times (B, 2, h, N_t, d/h), by_age (T, d) -> (B, Q, d)."""
+        """queries (B, Q, d), memory: T times (B, 2, h, N_t, d/h), by_age (T, d), share (B or 1, T):
+        added to the logits of each frame -> (B, Q, d)."""
         del sizes  # every token is read, wherever it lies
         query = self.to_query(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         query = query * query.shape[-1] ** -0.5  # (B, h, Q, d/h)
@@ -159,7 +179,8 @@ class MemoryAttention(nn.Module):
             totals.append(weights.sum(dim=-1))
             reads.append(weights @ value)
         top, total = torch.stack(tops, dim=-1), torch.stack(totals, dim=-1)  # (B, h, Q, T)
-        shares = (top + total.log() + query @ age_key.transpose(-1, -2)).softmax(dim=-1)
+        shares = top + total.log() + query @ age_key.transpose(-1, -2)
+        shares = (shares + share[:, None, None]).softmax(dim=-1)
         read = (torch.stack(reads, dim=-2) * (shares / total)[..., None]).sum(dim=-2)
         read = read + shares @ age_value  # (B, h, Q, d/h)
         return self.out(read.transpose(1, 2).flatten(2))

@@ -8,37 +8,21 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from t2g_core.methods.time2general.image_motion import Motion, motion
+from t2g_core.methods.method import USUAL_STEP_S, StepS
+from t2g_core.methods.time2general.image_motion import Motion
 
 MOST = 0.75  # of the past that is kept: four frames' worth of memory at the most
-USUAL_STEP_S = 1 / 15  # between two frames, where nobody knows
 STEPS_S = 0.01, 4.0  # the shortest and the longest step that the gate tells from others
 REGION = 9  # cells of stride 8, a side of a place's neighbourhood
 
 
-StepS = float | torch.Tensor  # of all B clips, or (B,) of each
-
-
-class Appearance(NamedTuple):
-    """What a frame looks like: keys (B, c, h, w) of unit length at stride 8, which tell whether two
-    places show the same, and its image's `structure` (B, 4h, 4w), from which its motion is found.
-    Without one nothing moves."""
-
-    keys: torch.Tensor
-    structure: torch.Tensor | None = None
-
-    def float(self) -> Appearance:
-        """What is compared in full precision."""
-        return Appearance(self.keys.float(), self.structure)
-
-
 class PixelMemory(NamedTuple):
-    """What the frames so far have left: their mean (B, K, 2h, 2w), how many of them are in it at
-    each place, weight (B, 1, 2h, 2w), and the last frame's appearance."""
+    """What the frames so far have left: their mean, how many of them are in it at each place, and
+    the last frame's keys. Zeros before the first frame."""
 
-    mean: torch.Tensor
-    weight: torch.Tensor
-    appearance: Appearance
+    mean: torch.Tensor  # (B, K, 2h, 2w)
+    weight: torch.Tensor  # (B, 1, 2h, 2w)
+    keys: torch.Tensor  # (B, c, h, w)
 
 
 class MotionAwareMean(nn.Module):
@@ -74,47 +58,57 @@ class MotionAwareMean(nn.Module):
         nn.init.zeros_(self.retention[-1].weight)
         nn.init.constant_(self.retention[-1].bias, 3.0)
 
-    def appearance(
-        self, context: torch.Tensor, structure: torch.Tensor | None = None
-    ) -> Appearance:
-        """context (B, d, h, w) and the images' structure -> what the frames leave for others."""
+    def keys(self, context: torch.Tensor) -> torch.Tensor:
+        """context (B, d, h, w) -> keys (B, c, h, w) of unit length at stride 8, which tell whether
+        two places show the same."""
         keys = self.to_key(context)
         keys = keys - keys.mean((2, 3), keepdim=True)  # what all places share tells none apart
-        return Appearance(F.normalize(keys, dim=1), structure)
+        return F.normalize(keys, dim=1)
+
+    def empty(self, probs: torch.Size, keys: torch.Size, device: torch.device) -> PixelMemory:
+        """The memory before the first frame, for probabilities and keys of these shapes."""
+        batch, _, height, width = probs
+        shapes = probs, (batch, 1, height, width), keys
+        return PixelMemory(*(torch.zeros(shape, device=device) for shape in shapes))
 
     def of_clip(
-        self, probs: list[torch.Tensor], appearances: list[Appearance], step_s: StepS
+        self,
+        probs: list[torch.Tensor],
+        keys: list[torch.Tensor],
+        motions: list[Motion],
+        step_s: StepS,
     ) -> list[torch.Tensor]:
         """probs: (B, K, 2h, 2w) of each frame alone, oldest first -> the mean at each of them.
 
-        step_s: time between two of them [s].
+        motions: of each frame against the one before it, the first one's is not read; step_s: time
+        between two of them [s].
         """
-        means, past = [], None
-        for q, now in zip(probs, appearances, strict=True):
-            mean, past = self(q, now, past, step_s)
+        means = [probs[0]]
+        past = PixelMemory(probs[0], torch.ones_like(probs[0][:, :1]), keys[0])
+        for q, now, motion in zip(probs[1:], keys[1:], motions[1:], strict=True):
+            mean, past = self(q, now, past, motion, step_s)
             means.append(mean)
         return means
 
     def forward(
-        self, q: torch.Tensor, now: Appearance, past: PixelMemory | None, step_s: StepS
+        self, q: torch.Tensor, keys: torch.Tensor, past: PixelMemory, motion: Motion, step_s: StepS
     ) -> tuple[torch.Tensor, PixelMemory]:
         """q: (B, K, 2h, 2w) of the newest frame alone -> the mean with it in it, and what is left.
 
-        past: what the frame before has left, None before the first; step_s: how long ago it was
-        [s], 0 where nobody knows.
+        keys (B, c, h, w): its keys; past: what the frame before has left; motion: against that
+        frame, in cells of stride 8; step_s: how long ago it was [s], 0 where nobody knows.
         """
-        if past is None:
-            return q, PixelMemory(q, torch.ones_like(q[:, :1]), now)
-        flow, residual = motion_of(now, past.appearance)
-        match = (now.keys * warp(past.appearance.keys, flow)).sum(1, keepdim=True)
+        flow, residual = motion
+        match = (keys * warp(past.keys, flow)).sum(1, keepdim=True)
         moved = warp(torch.cat([past.mean, past.weight], dim=1), flow)
         mean, weight = moved[:, :-1], moved[:, -1:]
         found = torch.cat([match, residual], dim=1)
         found = double(torch.cat([found, around(found)], dim=1))
-        inputs = torch.cat([found, weight.log(), log_steps(step_s, weight)], dim=1)
+        seen = torch.where(weight > 0, weight, 1.0).log()  # nothing is kept of an empty memory
+        inputs = torch.cat([found, seen, log_steps(step_s, weight)], dim=1)
         kept = MOST * self.retention(inputs).sigmoid() * weight
         mean = (q + kept * mean) / (1 + kept)
-        return mean, PixelMemory(mean, 1 + kept, now)
+        return mean, PixelMemory(mean, 1 + kept, keys)
 
 
 def log_steps(step_s: StepS, like: torch.Tensor) -> torch.Tensor:
@@ -125,16 +119,6 @@ def log_steps(step_s: StepS, like: torch.Tensor) -> torch.Tensor:
     step_s = torch.as_tensor(step_s, dtype=like.dtype, device=like.device).reshape(-1, 1, 1, 1)
     step_s = torch.where(step_s > 0, step_s, USUAL_STEP_S).clamp(*STEPS_S)
     return (step_s / USUAL_STEP_S).log().expand_as(like)
-
-
-def motion_of(now: Appearance, past: Appearance) -> Motion:
-    """The motion between two frames, where their keys are; none without their structure."""
-    if now.structure is None or past.structure is None:
-        batch, _, height, width = now.keys.shape
-        return Motion(
-            now.keys.new_zeros(batch, 2, height, width), now.keys.new_zeros(batch, 1, height, width)
-        )
-    return Motion(*(x.to(now.keys) for x in motion(now.structure, past.structure)))
 
 
 def warp(maps: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

@@ -1,341 +1,276 @@
-"""Time2General: frozen tokens in, per-pixel class probabilities out (paper section 3)."""
+"""Time2General as a method: frozen tokens, a network on them, and what a stream of it keeps."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
-from t2g_core.methods.time2general.memory_decoder import SpatioTemporalMemoryDecoder
-from t2g_core.methods.time2general.motion_aware_mean import (
-    USUAL_STEP_S,
-    Appearance,
-    MotionAwareMean,
-    PixelMemory,
+from t2g_core.encoders.class_text import embed_class_names
+from t2g_core.losses.common import common_losses
+from t2g_core.losses.set_loss import set_loss
+from t2g_core.methods.method import (
+    ClipBatch,
+    Features,
+    Method,
+    ParameterGroup,
+    Prediction,
+    Prepared,
     StepS,
+    encode_frozen,
+    flatten_clips,
 )
-from t2g_core.methods.time2general.pixel_fusion import PixelFusion
-from t2g_core.methods.time2general.stability_queries import StabilityQueries
+from t2g_core.methods.time2general.config import Time2GeneralConfig
+from t2g_core.methods.time2general.head import (
+    FrameMaps,
+    Queries,
+    Time2GeneralHead,
+    grid_of,
+    without_autocast,
+)
+from t2g_core.methods.time2general.image_motion import Motion, motion, motion_of_batch, structure
+from t2g_core.methods.time2general.motion_aware_mean import PixelMemory
+from t2g_core.methods.token_standardizer import TokenStandardizer
+from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 
-MAPS, TOKENS = "maps", "tokens"  # what becomes the pixels
-
-
-@dataclass(frozen=True)
-class Time2GeneralConfig:
-    """Size of the trainable part.
-
-    num_queries, dim: Q and d of the paper; pixel_dim: width p of the pixel embeddings at stride 4.
-    num_blocks, ffn_dim, heads: the decoder's N_dec blocks.
-    clip_length: T, the frames a mask is decoded from; 1: a frame decoder without a memory.
-    pixel_memory: whether probabilities are averaged along the motion (MotionAwareMean); False:
-        frames meet in the queries alone, as in the paper.
-    write_back: `over_queries`, `literal` or `none`, see StabilityQueries.
-    attention: `dense` over strides 16 and 32, or `deformable` over strides 8, 16 and 32.
-    coarse_past: whether frames before the newest are read at stride 32 alone, see the decoder.
-    depth_projections: `separate` or `shared`, see StabilityQueries; only read with a depth encoder.
-    text_bias: `mean` or `per_class`, see StabilityQueries; only read with text.
-    pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
-        logarithm of Eq. 6's scores.
-    pixels_from: `maps` (query-conditioned, as in the paper) or the frozen `tokens`.
-    """
-
-    num_queries: int
-    dim: int
-    pixel_dim: int
-    num_blocks: int
-    ffn_dim: int
-    heads: int
-    clip_length: int
-    pixel_memory: bool
-    write_back: str
-    attention: str = "dense"
-    coarse_past: bool = False
-    depth_projections: str = "separate"
-    text_bias: str = "mean"
-    pixel_classifier: bool = False
-    pixels_from: str = MAPS
-
-    def __post_init__(self):
-        if self.clip_length < 1:
-            raise ValueError(f"clip_length: expected 1 or more, got {self.clip_length}")
-        if self.pixels_from not in (MAPS, TOKENS):
-            raise ValueError(f"pixels_from: expected {MAPS} or {TOKENS}, got {self.pixels_from!r}")
-
-
-class FrameMaps(NamedTuple):
-    """What the masks of a frame are decoded from; it depends on that frame alone."""
-
-    pixels: torch.Tensor  # (B, p, H/4, W/4)
-    logits: torch.Tensor | None  # (B, K, H/4, W/4) of the pixel classifier, if there is one
-    appearance: Appearance | None  # for the pixels' memory, if there is one
+PIXEL_MEMORY = "pixel memory"
 
 
 class StreamMemory(NamedTuple):
-    """What the frames so far have left for the next one."""
+    """What the frames so far have left for the next one: T - 1 slots, filled from the newest end.
 
-    frames: tuple[torch.Tensor, ...] = ()  # read by the queries: the last T - 1, newest last
-    pixels: PixelMemory | None = None  # of the pixels' memory, if there is one
-
-
-class Prediction(NamedTuple):
-    """Outputs of a head for one frame; a head without queries gives probabilities alone."""
-
-    probs: torch.Tensor  # (B, K, H/4, W/4), summing to one over K
-    class_logits: torch.Tensor | None = None  # (B, stages, Q, K + 1), last: no object
-    mask_embeddings: torch.Tensor | None = None  # (B, stages, Q, p)
-    pixels: torch.Tensor | None = None  # (B, p, H/4, W/4)
-
-
-class Time2General(nn.Module):
-    """The trainable part on top of a frozen encoder's tokens.
-
-    A stream calls `encode_frames` and `step` once a frame; a clip is `encode_frames` on all its
-    frames and `forward`, in which the queries of every frame have read the whole clip.
+    frames: what the queries read of the last T - 1 frames, newest last; slots that hold none yet
+        are zero. A new frame moves them on by one; no slot is ever written to, so that older states
+        stay as they are.
+    count: (B,) int64, frames that the newest mask was decoded from, up to T.
+    pixels: of the pixels' memory, None in a model without one.
     """
 
-    def __init__(
-        self,
-        config: Time2GeneralConfig,
-        token_width: int,
-        num_layers: int,
-        text: torch.Tensor,
-        has_depth: bool = False,
-    ):
-        """num_layers: blocks read of each encoder.
+    frames: tuple[torch.Tensor, ...]
+    count: torch.Tensor
+    pixels: PixelMemory | None
 
-        text (K, E): frozen embeddings of the K class names; E = 0 for a model without text.
-        """
-        super().__init__()
-        self.config = config
-        c = config
-        scales = 2 if c.attention == "dense" else 3
-        self.num_layers = num_layers
-        self.query_layers = scales if c.pixels_from == TOKENS else num_layers  # the last ones
-        self.stability_queries = StabilityQueries(
-            c.num_queries,
-            c.dim,
-            token_width,
-            self.query_layers,
-            text,
-            c.write_back,
-            c.depth_projections if has_depth else None,
-            c.text_bias,
-        )
-        self.decoder = SpatioTemporalMemoryDecoder(
-            c.dim,
-            c.heads,
-            c.ffn_dim,
-            c.num_blocks,
-            c.clip_length,
-            num_scales=scales,
-            attention=c.attention,
-            coarse_past=c.coarse_past,
-        )
-        width = token_width if c.pixels_from == TOKENS else c.dim
-        self.fusion = PixelFusion(width, num_layers, c.dim, c.pixel_dim)
-        classes = text.shape[0]
-        self.pixel_classifier = nn.Conv2d(c.pixel_dim, classes, 1) if c.pixel_classifier else None
-        remembers = c.pixel_memory and c.clip_length > 1
-        self.pixel_memory = MotionAwareMean(c.dim) if remembers else None
-        self.query_norm = nn.LayerNorm(c.dim)
-        self.to_class = nn.Linear(c.dim, classes + 1)
-        self.to_mask = nn.Sequential(
-            nn.Linear(c.dim, c.dim), nn.GELU(), nn.Linear(c.dim, c.pixel_dim)
-        )
 
-    @property
-    def clip_length(self) -> int:
-        """T, the most frames a mask is decoded from."""
-        return self.config.clip_length
+class Time2General(Method):
+    """Paper section 3, with a memory of the pixels beside that of the queries (docs/method.md).
 
-    def set_dropout(self, share: float) -> None:
-        """Of the context's channels in training."""
-        self.fusion.dropout.p = share
+    A stream encodes a frame once and keeps what the queries read of it.
+    """
 
-    def temporal_parts(self) -> list[nn.Module]:
-        """The parts that frames meet in; all others see one frame."""
-        parts = [self.decoder, self.query_norm, self.to_class, self.to_mask]
-        if self.config.pixels_from == TOKENS:  # then the queries are all that reads the maps
-            parts.append(self.stability_queries)
-        return parts if self.pixel_memory is None else [*parts, self.pixel_memory]
+    Config = Time2GeneralConfig
+    cacheable = True
+    loss_names = ("pixel", "jaccard", "set", "mtc")
 
-    @property
-    def needs_structure(self) -> bool:
-        """Whether frames come with their images' structure."""
-        return self.pixel_memory is not None
+    def __init__(self, config: Time2GeneralConfig, encoder: nn.Module, num_classes: int):
+        super().__init__(config, encoder, num_classes)
+        self.clip_length = config.clip_length
+        layers = encoder.num_blocks * (1 if config.depth is None else 2)
+        self.standardize = TokenStandardizer(layers, encoder.width)
+        self.head = Time2GeneralHead(config, encoder.width, encoder.num_blocks, num_classes)
 
-    def encode_frames(
-        self,
-        tokens: list[torch.Tensor],
-        grid: tuple[int, int],
-        structure: torch.Tensor | None = None,
-    ) -> tuple[FrameMaps, torch.Tensor]:
-        """Everything that depends on one frame alone: its maps, and what the queries read of it.
+    # Inference.
 
-        tokens: one (B, N, C) a layer, RGB then depth, standardised; grid (h, w) with
-        N = h * w, the tokens at stride 16; structure (B, 8h, 8w): `image_motion.structure`, for
-        the pixels' memory.
-        """
-        maps = self._maps(tokens)
-        pixels_from = maps if self.config.pixels_from == MAPS else self._rgb(tokens)
-        frame = self._pixels(pixels_from, grid, structure)
-        scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
-        if self.config.attention == "deformable":
-            scales.insert(0, _double(maps[-3], grid))  # stride 8
-        return frame, self.decoder.to_memory(scales)
+    def prepare(self, frame: np.ndarray, size: tuple[int, int]) -> Prepared:
+        """With the image's structure where there is a pixels' memory."""
+        image = super().prepare(frame, size).image
+        return Prepared(image, None if self.head.pixel_memory is None else structure(image))
 
-    def classify_frames(self, tokens: list[torch.Tensor], grid: tuple[int, int]) -> Prediction:
-        """The frame path alone: what the pixel classifier sees in each of B frames.
+    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> Motion | tuple[()]:
+        """Dense optical flow and its residual; nothing without a pixels' memory."""
+        return () if now is None else motion(now, before)
 
-        Raises:
-            ValueError: the config has no pixel classifier.
-        """
-        if self.pixel_classifier is None:
-            raise ValueError("a stage of the frame path alone needs time2general.pixel_classifier")
-        reads_maps = self.config.pixels_from == MAPS
-        frame = self._pixels(self._maps(tokens) if reads_maps else self._rgb(tokens), grid)
-        return Prediction(frame.logits.float().softmax(dim=1))
+    def encode(self, images: torch.Tensor) -> Features:
+        """images (B, h, w, 3) uint8 -> tokens of every block that is read, RGB then depth."""
+        return encode_frozen(self.encoder, images)
 
-    def _rgb(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
-        return tokens[: self.num_layers]
+    def encode_frames(self, features: Features) -> FrameMaps:
+        """Everything that depends on each of B frames alone."""
+        tokens, grid = self._tokens(features)
+        return self.head.encode_frames(tokens, grid)
 
-    def _maps(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The query-conditioned maps of the layers that somebody reads."""
-        first = self.num_layers - self.query_layers
-        rgb, depth = self._rgb(tokens), tokens[self.num_layers :]
-        return self.stability_queries([*rgb[first:], *depth[first:]])
+    def classify_frames(self, features: Features) -> torch.Tensor:
+        """The frame path alone: probabilities (B, K, h/4, w/4) of the pixel classifier."""
+        tokens, grid = self._tokens(features)
+        return self.head.classify_frames(tokens, grid)
 
-    def _pixels(
-        self,
-        layers: list[torch.Tensor],
-        grid: tuple[int, int],
-        structure: torch.Tensor | None = None,
-    ) -> FrameMaps:
-        pixels, context = self.fusion(layers, grid)
-        return FrameMaps(
-            pixels,
-            None if self.pixel_classifier is None else self.pixel_classifier(pixels),
-            None if self.pixel_memory is None else self.pixel_memory.appearance(context, structure),
-        )
+    def _tokens(self, features: Features) -> tuple[list[torch.Tensor], tuple[int, int]]:
+        """Standardised tokens (B, N, C) and their grid (h, w)."""
+        tokens = [maps.flatten(1, 2) for maps in features]
+        return self.standardize(tokens), tuple(features[0].shape[1:3])
 
-    def read(
-        self, memory: list[torch.Tensor], grid: tuple[int, int]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Stability Queries over the memory (Eq. 4), newest frame last.
+    def start(self, features: Features) -> StreamMemory:
+        """Slots without a frame."""
+        batch, *grid, _ = features[0].shape
+        device, head = features[0].device, self.head
+        frames = ()
+        if self.clip_length > 1:
+            empty = head.decoder.empty(batch, head.sizes(tuple(grid)), device)
+            frames = (empty,) * (self.clip_length - 1)
+        count = torch.zeros(batch, dtype=torch.int64, device=device)
+        return StreamMemory(frames, count, self._no_pixels(batch, tuple(grid), device))
 
-        grid: height and width of a frame at stride 16.
-        Returns class logits (B, stages, Q, K + 1) and mask embeddings (B, stages, Q, p) of every
-        decoder stage; the last is the one predictions use.
-        """
-        queries = self.stability_queries.for_decoder()
-        states = self.decoder(queries, memory, self._sizes(grid))
-        states = self.query_norm(torch.stack(states, dim=1))
-        return self.to_class(states), self.to_mask(states)
-
-    def start(self) -> StreamMemory:
-        """Before the first frame."""
-        return StreamMemory()
+    def _no_pixels(
+        self, batch: int, grid: tuple[int, int], device: torch.device
+    ) -> PixelMemory | None:
+        memory = self.head.pixel_memory
+        if memory is None:
+            return None
+        height, width = grid
+        probs = (batch, self.num_classes, 4 * height, 4 * width)
+        keys = (batch, memory.to_key.out_channels, 2 * height, 2 * width)
+        return memory.empty(torch.Size(probs), torch.Size(keys), device)
 
     def step(
         self,
-        maps: FrameMaps,
-        memory: torch.Tensor,
-        past: StreamMemory,
-        step_s: StepS = USUAL_STEP_S,
+        features: Features,
+        state: StreamMemory,
+        motion: Motion | tuple[()],
+        step_s: StepS,
     ) -> tuple[torch.Tensor, StreamMemory]:
-        """Class probabilities (B, K, H/4, W/4) of the newest frame, and what the next one needs.
-
-        maps, memory: what `encode_frames` gave for it; step_s: how long ago the one before was [s].
-        """
-        grid = _grid_of(maps)
-        queries = self.read([*past.frames, memory], grid)
-        kept = (*past.frames, self.decoder.as_past(memory, self._sizes(grid)))
-        kept = kept[max(0, len(kept) - self.clip_length + 1) :]
-        with without_autocast(memory.device):
-            probs, pixels = self._probs(maps, *queries), None
-            if self.pixel_memory is not None:
-                probs, pixels = self.pixel_memory(
-                    probs, maps.appearance.float(), past.pixels, step_s
+        """The newest frame is decoded from the last T, then averaged along the motion."""
+        maps = self.encode_frames(features)
+        queries = self.head.read([*state.frames, maps.memory], grid_of(maps), self._holds(state))
+        frames = (*state.frames, self.head.as_past(maps))[1:] if self.clip_length > 1 else ()
+        count = (state.count + 1).clamp(max=self.clip_length)
+        with without_autocast(maps.pixels.device):
+            probs, pixels = self.head.decode(maps, queries), None
+            if self.head.pixel_memory is not None:
+                probs, pixels = self.head.pixel_memory(
+                    probs, maps.keys.float(), state.pixels, motion, step_s
                 )
-        return probs, StreamMemory(kept, pixels)
+        return probs, StreamMemory(frames, count, pixels)
 
-    def forward(
-        self, frames: list[tuple[FrameMaps, torch.Tensor]], step_s: StepS = USUAL_STEP_S
+    def _holds(self, state: StreamMemory) -> torch.Tensor:
+        """Which of the T frames that the queries read are there, (B, T) bool, newest last."""
+        age = torch.arange(self.clip_length - 1, -1, -1, device=state.count.device)
+        return age <= state.count[:, None]
+
+    def clip(
+        self, features: Sequence[Features], motions: Sequence[Motion], step_s: StepS
+    ) -> list[torch.Tensor]:
+        """Every frame is decoded by the queries that have read the whole clip; the pixels' memory
+        of a frame holds the frames before it."""
+        frames = [self.encode_frames(frame) for frame in features]
+        return [prediction.probs for prediction in self._decode_clip(frames, motions, step_s)]
+
+    def _decode_clip(
+        self, frames: list[FrameMaps], motions: Sequence[Motion], step_s: StepS
     ) -> list[Prediction]:
-        """A whole clip, oldest first -> one Prediction a frame.
+        *before, newest = frames
+        memory = [*(self.head.as_past(maps) for maps in before), newest.memory]
+        queries = self.head.read(memory, grid_of(newest))
+        with without_autocast(newest.pixels.device):
+            probs = [self.head.decode(maps, queries) for maps in frames]
+            if self.head.pixel_memory is not None:
+                keys = [maps.keys.float() for maps in frames]
+                probs = self.head.pixel_memory.of_clip(probs, keys, motions, step_s)
+        return [Prediction(p, *queries, maps.pixels) for p, maps in zip(probs, frames, strict=True)]
 
-        All frames share the queries that have read the whole clip; the pixels' memory of a frame
-        holds the frames before it. step_s: time between two frames [s].
-        """
-        grid = _grid_of(frames[0][0])
-        *before, newest = (memory for _, memory in frames)
-        before = [self.decoder.as_past(memory, self._sizes(grid)) for memory in before]
-        class_logits, mask_embeddings = self.read([*before, newest], grid)
-        with without_autocast(class_logits.device):
-            probs = [self._probs(maps, class_logits, mask_embeddings) for maps, _ in frames]
-            if self.pixel_memory is not None:
-                seen = [maps.appearance.float() for maps, _ in frames]
-                probs = self.pixel_memory.of_clip(probs, seen, step_s)
+    def memory_fill(self, state: StreamMemory) -> float | None:
+        """Frames that the newest mask was decoded from, of T; None without a memory."""
+        if self.clip_length == 1:
+            return None
+        return float(state.count.min()) / self.clip_length
+
+    # Training.
+
+    def begin_training(self, class_names: Sequence[str], batches: Iterable[ClipBatch]) -> None:
+        """Embed the names of the classes, measure the statistics of tokens."""
+        text = self.head.stability_queries.text
+        text.copy_(embed_class_names(class_names, self.config.text))
+        self.standardize.fit(
+            [[maps.flatten(1, 2) for maps in flatten_clips(batch.features)] for batch in batches]
+        )
+
+    def enter_stage(self, stage: StageConfig) -> None:
+        """Hold the frame path as it is, batch norms included, or let it learn; set the dropout."""
+        temporal = {p for part in self.head.temporal_parts() for p in part.parameters()}
+        frozen = stage.trains == TEMPORAL
+        for parameter in self.head.parameters():
+            parameter.requires_grad_(parameter in temporal or not frozen)
+        for module in self.head.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train(not frozen)
+        self.head.fusion.dropout.p = stage.dropout
+
+    def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
+        """The pixels' memory has a rate of its own."""
+        del stage
+        memory = self.head.pixel_memory
+        own = [] if memory is None else list(memory.parameters())
+        others = [p for p in self.head.parameters() if not any(p is one for one in own)]
+        groups = [ParameterGroup(others), ParameterGroup(own, self.config.pixel_memory_rate)]
         return [
-            Prediction(p, class_logits, mask_embeddings, maps.pixels)
-            for p, (maps, _) in zip(probs, frames, strict=True)
+            group._replace(parameters=[p for p in group.parameters if p.requires_grad])
+            for group in groups
         ]
 
-    def _sizes(self, grid: tuple[int, int]) -> list[tuple[int, int]]:
-        """Height and width of the scales that the queries read, fine to coarse."""
-        sizes = [grid, (-(-grid[0] // 2), -(-grid[1] // 2))]
-        if self.config.attention == "deformable":
-            sizes.insert(0, (2 * grid[0], 2 * grid[1]))
-        return sizes
+    def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
+        """All frames of all clips pass the frame path together."""
+        frames = tuple(flatten_clips(batch.features))
+        length = batch.target.shape[1]
+        if stage.trains == FRAME_PATH:
+            return [Prediction(self.classify_frames(frames)[t::length]) for t in range(length)]
+        maps = self.encode_frames(frames)
+        clip = [
+            FrameMaps(*(None if x is None else x[t::length] for x in maps)) for t in range(length)
+        ]
+        if self.clip_length == 1:
+            return [self._decode_clip([frame], [()], batch.step_s)[0] for frame in clip]
+        return self._decode_clip(clip, self._motions(batch), batch.step_s)
 
-    def _probs(
-        self, maps: FrameMaps, class_logits: torch.Tensor, mask_embeddings: torch.Tensor
-    ) -> torch.Tensor:
-        scores = semantic_probs(class_logits[:, -1], mask_embeddings[:, -1], maps.pixels)
-        if maps.logits is None:
-            return scores
-        return (maps.logits.float() + scores.log()).softmax(dim=1)
+    def _motions(self, batch: ClipBatch) -> list[Motion | tuple[()]]:
+        """Of every frame against the one before it, for B clips; none of the first."""
+        if self.head.pixel_memory is None:
+            return [()] * batch.target.shape[1]
+        images, device = batch.motion_images.numpy(), batch.target.device
+        motions = [
+            motion_of_batch(images[:, t], images[:, t - 1]) for t in range(1, images.shape[1])
+        ]
+        return [(), *(Motion(*(x.to(device) for x in found)) for found in motions)]
 
+    def losses(
+        self,
+        predictions: list[Prediction],
+        batch: ClipBatch,
+        train: TrainConfig,
+        class_weights: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """The common ones, and the set loss where queries took part: one matching a clip, or one a
+        frame in a model that decodes each frame by queries of its own."""
+        probs = torch.stack([prediction.probs for prediction in predictions], dim=1)
+        losses = common_losses(probs, batch.target, train, class_weights)
+        if predictions[0].class_logits is None:
+            return losses
+        pixels = torch.stack([prediction.pixels for prediction in predictions], dim=1)
+        queries, target = Queries(*predictions[0][1:3]), batch.target
+        if self.clip_length == 1:
+            queries = Queries(
+                *(
+                    torch.stack(parts, dim=1).flatten(0, 1)
+                    for parts in zip(*(p[1:3] for p in predictions), strict=True)
+                )
+            )
+            pixels, target = pixels.flatten(0, 1)[:, None], target.flatten(0, 1)[:, None]
+        losses["set"] = train.set_weight * set_loss(*queries, pixels, target, train.points)
+        return losses
 
-def semantic_probs(
-    class_logits: torch.Tensor, mask_embeddings: torch.Tensor, pixels: torch.Tensor
-) -> torch.Tensor:
-    """g of Eq. 6 as in Mask2Former: sum over queries of class probability times mask.
+    def frame_path_state(self) -> dict[str, torch.Tensor]:
+        """Weights and statistics of all that sees one frame alone, by name."""
+        temporal = {id(part) for part in self.head.temporal_parts()}
+        prefixes = tuple(f"{n}." for n, m in self.named_modules() if id(m) in temporal)
+        return {n: v for n, v in self.trained_state().items() if not n.startswith(prefixes or "/")}
 
-    class_logits (B, Q, K + 1), the last class is "no object" and dropped; mask_embeddings
-    (B, Q, p); pixels (B, p, H, W). The scores are no logits: they are normalised over the classes,
-    so that a softmax never shrinks a full label flip. Returns (B, K, H, W) float32, summing to one.
-    In float32 also under autocast: bfloat16 has steps of 0.004 near one, and a change below them
-    would have no gradient in the consistency loss.
-    """
-    with without_autocast(pixels.device):
-        classes = class_logits.float().softmax(dim=-1)[..., :-1]  # (B, Q, K)
-        masks = torch.einsum("bqp,bphw->bqhw", mask_embeddings.float(), pixels.float()).sigmoid_()
-        scores = torch.einsum("bqk,bqhw->bkhw", classes, masks) + 1e-6
-        return scores / scores.sum(dim=1, keepdim=True)
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager:
-    """A region in full precision; on the meta device, which has no autocast, nothing."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
-
-
-def _grid_of(maps: FrameMaps) -> tuple[int, int]:
-    return maps.pixels.shape[-2] // 4, maps.pixels.shape[-1] // 4
-
-
-def _double(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-    """(B, h*w, d) -> (B, 2h * 2w, d), bilinear."""
-    maps = tokens.transpose(1, 2).unflatten(2, grid)
-    maps = nn.functional.interpolate(maps, scale_factor=2, mode="bilinear")
-    return maps.flatten(2).transpose(1, 2)
-
-
-def _halve(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-    """(B, h*w, d) -> (B, h/2 * w/2, d), averaging 2x2; an odd last row or column stays alone."""
-    maps = tokens.transpose(1, 2).unflatten(2, grid)
-    maps = nn.functional.avg_pool2d(maps, 2, ceil_mode=True, count_include_pad=False)
-    return maps.flatten(2).transpose(1, 2)
+    def parts(self) -> dict[str, nn.Module]:
+        """The encoders, and the head's own parts."""
+        names = {
+            "stability_queries": "Stability Queries",
+            "decoder": "memory decoder",
+            "fusion": "pixel fusion",
+            "pixel_memory": PIXEL_MEMORY,
+        }
+        own = {names[n]: module for n, module in self.head.named_children() if n in names}
+        return {**self.encoder.parts(), **own}

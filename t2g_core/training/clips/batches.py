@@ -11,15 +11,16 @@ import torch
 from t2g_core.config import Config
 from t2g_core.data.video import Video
 from t2g_core.encoders.preprocess import PATCH
-from t2g_core.methods.method import Method
-from t2g_core.training.clips.clip_loader import ClipLoader
-from t2g_core.training.clips.clip_sampler import ClipSampler, draw_window, labelled_positions
-from t2g_core.training.clips.encoded_clips import (
+from t2g_core.methods.method import ClipBatch, Method
+from t2g_core.training.clips.kept_clips import (
     DistortedClips,
-    EncodedClip,
     PlainFrames,
-    crop_tokens,
+    TrainingClip,
+    cut,
+    joined,
 )
+from t2g_core.training.clips.loader import ClipLoader
+from t2g_core.training.clips.sampler import ClipSampler, draw_window, labelled_positions
 from t2g_core.training.source import SourcePrints
 
 
@@ -50,17 +51,13 @@ class TrainingBatches:
             raise ValueError(
                 f"train.crop_size {c.crop_size} is larger than input_size {config.input_size}"
             )
-        if not method.cacheable:
-            raise ValueError(
-                f"{type(method).__name__} changes its encoder: its features cannot be kept on disk"
-            )
         self.config = config
         self.sampler = ClipSampler(videos, c)
         self.clips = ClipLoader(self.sampler, workers)
         self.distorted = DistortedClips(self.clips, method, config, root, device, prints)
         self.plain = PlainFrames(method, config, root, device, prints)
 
-    def __call__(self, number: int) -> list[EncodedClip]:
+    def __call__(self, number: int) -> list[TrainingClip]:
         """The clips of micro-batch `number` of the run, each of the same T' frames."""
         rng, frames, clips = self._plan(number)
         return [
@@ -97,12 +94,12 @@ class TrainingBatches:
         plain = rng.random(count) < stage.plain_share
         return rng, frames, {first + i: bool(plain[i]) for i in range(count)}
 
-    def _distorted_clip(self, rng: np.random.Generator, number: int, frames: int) -> EncodedClip:
+    def _distorted_clip(self, rng: np.random.Generator, number: int, frames: int) -> TrainingClip:
         labelled = self.sampler.labelled(self.distorted.number(number))
         first = draw_window(rng, self.config.train.clip_frames, frames, labelled)
         return self.distorted(number, first, first + frames)
 
-    def _plain_clip(self, rng: np.random.Generator, frames: int) -> EncodedClip:
+    def _plain_clip(self, rng: np.random.Generator, frames: int) -> TrainingClip:
         mirrored = bool(rng.random() < 0.5)
         corner = rng.random(2)
         stride = int(rng.choice([r for r in self.config.train.strides if r]))
@@ -111,14 +108,9 @@ class TrainingBatches:
         first = min(first, len(chosen) - frames)
         parts = [self.plain(frame, mirrored) for frame in chosen[first : first + frames]]
         parts = [self._window(part, corner) for part in parts]
-        return EncodedClip(
-            torch.cat([part.tokens for part in parts], dim=1),
-            torch.cat([part.labels for part in parts]),
-            torch.cat([part.structure for part in parts]),
-            torch.tensor(step_s),
-        )
+        return joined(parts, step_s)
 
-    def _window(self, frame: EncodedClip, corner: np.ndarray) -> EncodedClip:
+    def _window(self, frame: TrainingClip, corner: np.ndarray) -> TrainingClip:
         """The crop of a whole frame whose place is `corner`, (x, y) from 0 to 1."""
         size = self.config.train.crop_size
         height, width = frame.labels.shape[1:]
@@ -129,4 +121,20 @@ class TrainingBatches:
             )
         room = (width - size[0]) // PATCH + 1, (height - size[1]) // PATCH + 1
         left, top = (int(c * n) for c, n in zip(corner, room, strict=True))
-        return crop_tokens(frame, left, top, size)
+        return cut(frame, left, top, size)
+
+
+def collate(clips: list[TrainingClip], device: str | torch.device) -> ClipBatch:
+    """Stack B clips of one length."""
+    target = torch.stack([clip.labels for clip in clips]).long()
+    maps = zip(*(clip.features for clip in clips), strict=True)
+    features = tuple(torch.stack(frames).float().to(device) for frames in maps)
+    live = None if features else torch.stack([clip.images for clip in clips]).to(device)
+    seen = [clip.motion_images for clip in clips]
+    return ClipBatch(
+        features,
+        live,
+        target.to(device),
+        None if seen[0] is None else torch.stack(seen),
+        torch.stack([clip.step_s for clip in clips]).to(device),
+    )

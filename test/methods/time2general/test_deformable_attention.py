@@ -12,6 +12,7 @@ from t2g_core.methods.time2general.memory_decoder import SpatioTemporalMemoryDec
 
 SIZES = [(4, 6), (2, 3), (1, 2)]
 TOKENS = sum(h * w for h, w in SIZES)
+NOTHING = torch.zeros(1, 1)  # added to the logits of every frame
 
 
 def attention() -> DeformableMemoryAttention:
@@ -66,7 +67,7 @@ def test_equals_a_loop_over_heads_frames_scales_and_points():
     module = attention()
     queries, memory = torch.randn(2, 3, 8), torch.randn(2, 2, TOKENS, 8)
     by_age = torch.randn(2, 8)
-    read = module(queries, list(memory.unbind(1)), by_age, SIZES)
+    read = module(queries, list(memory.unbind(1)), by_age, SIZES, NOTHING)
     for b in range(2):
         for q in range(3):
             expected = slow(module, queries[b, q], memory[b], by_age)
@@ -93,10 +94,12 @@ def test_x_runs_along_the_width():
 @torch.no_grad()
 def test_untrained_points_lie_in_rings_and_count_alike():
     module = DeformableMemoryAttention(8, 8, 3)
-    points, weights = module.points_and_weights(torch.randn(1, 2, 8), torch.randn(2, 8), SIZES)
+    points, weights = module.points_and_weights(
+        torch.randn(1, 2, 8), torch.randn(2, 8), SIZES, NOTHING
+    )
     torch.testing.assert_close(weights, torch.full_like(weights, 1 / (2 * 3 * 4)))
     reference = module.to_reference(torch.zeros(8)).sigmoid()
-    points, _ = module.points_and_weights(torch.zeros(1, 1, 8), torch.zeros(1, 8), SIZES)
+    points, _ = module.points_and_weights(torch.zeros(1, 1, 8), torch.zeros(1, 8), SIZES, NOTHING)
     offset = (points[0, 0, 0] - reference) * torch.tensor([[6, 4], [3, 2], [2, 1]])[:, None]
     torch.testing.assert_close(offset[0, 0], torch.tensor([[p, 0.0] for p in (1, 2, 3, 4)]))
     torch.testing.assert_close(offset[1, 2, 1], torch.tensor([2.0, 2.0]))  # 45 degrees, 2nd point
@@ -106,7 +109,9 @@ def test_untrained_points_lie_in_rings_and_count_alike():
 def test_gradients_reach_every_weight():
     module = attention()
     queries, memory = torch.randn(1, 3, 8), torch.randn(1, 2, TOKENS, 8, requires_grad=True)
-    module(queries, list(memory.unbind(1)), torch.randn(2, 8), SIZES).square().sum().backward()
+    module(
+        queries, list(memory.unbind(1)), torch.randn(2, 8), SIZES, NOTHING
+    ).square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in module.parameters())
     assert memory.grad.isfinite().all() and memory.grad.abs().sum() > 0
 

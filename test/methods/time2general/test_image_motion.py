@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from t2g_core.encoders.preprocess import normalise
-from t2g_core.methods.time2general.image_motion import motion, structure
+from t2g_core.methods.time2general.image_motion import motion, motion_of_batch, structure
 
 HEIGHT, WIDTH = 128, 192
 
@@ -23,10 +22,9 @@ def scene(seed: int = 0) -> np.ndarray:
     return np.clip(image * 85, 0, 255).astype(np.uint8)
 
 
-def cut(image: np.ndarray, x: int, y: int) -> torch.Tensor:
-    """A frame whose corner is (x, y), normalised, (1, 3, H, W)."""
-    frame = image[y : y + HEIGHT, x : x + WIDTH]
-    return normalise(torch.from_numpy(np.ascontiguousarray(frame))[None])
+def cut(image: np.ndarray, x: int, y: int) -> np.ndarray:
+    """A frame whose corner is (x, y), (H, W, 3)."""
+    return np.ascontiguousarray(image[y : y + HEIGHT, x : x + WIDTH])
 
 
 def haze(image: np.ndarray, seed: int) -> np.ndarray:
@@ -55,7 +53,7 @@ def test_a_shift_of_the_camera_is_found(shift, hazy):
 
 def test_what_came_into_view_has_a_large_residual():
     now, past = cut(scene(), 32, 32), cut(scene(), 32, 32)
-    now[..., 40:88, 64:128] = cut(scene(1), 0, 0)[..., 40:88, 64:128]
+    now[40:88, 64:128] = cut(scene(1), 0, 0)[40:88, 64:128]
     residual = motion(structure(now), structure(past)).residual[0, 0]
     inside, outside = residual[6:10, 9:15].mean(), residual[:, :5].mean()
     assert inside > 5 * outside
@@ -63,23 +61,29 @@ def test_what_came_into_view_has_a_large_residual():
 
 def test_frames_of_a_batch_are_found_each_by_itself():
     pairs = [(cut(scene(s), 32 + s, 32), cut(scene(s), 32, 32)) for s in range(3)]
-    now, past = (structure(torch.cat(frames)) for frames in zip(*pairs, strict=True))
-    together = motion(now, past)
+    now, past = (np.stack([structure(f) for f in frames]) for frames in zip(*pairs, strict=True))
+    together = motion_of_batch(now, past)
     for i in range(3):
-        alone = motion(now[i : i + 1], past[i : i + 1])
+        alone = motion(now[i], past[i])
         assert torch.equal(together.flow[i], alone.flow[0])
+        assert torch.equal(together.residual[i], alone.residual[0])
+
+
+def test_before_the_first_frame_nothing_has_moved():
+    found = motion(structure(cut(scene(), 0, 0)), None)
+    assert found.flow.shape == (1, 2, HEIGHT // 8, WIDTH // 8) and not found.flow.any()
+    assert found.residual.shape == (1, 1, HEIGHT // 8, WIDTH // 8) and not found.residual.any()
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 160), (32, 16), (64, 96)])
 def test_small_and_narrow_images_have_a_motion_too(size):
-    torch.manual_seed(0)
-    seen = structure(torch.randn(1, 3, *size))
+    seen = structure(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
     found = motion(seen, seen)
     assert found.flow.shape == (1, 2, size[0] // 8, size[1] // 8)
     assert found.flow.abs().max() < 0.1
 
 
 def test_a_flat_image_has_no_structure_and_no_motion():
-    flat = structure(normalise(torch.full((1, 64, 96, 3), 90, dtype=torch.uint8)))
+    flat = structure(np.full((64, 96, 3), 90, np.uint8))
     assert (flat == 128).all()
     assert motion(flat, flat).flow.abs().max() == 0

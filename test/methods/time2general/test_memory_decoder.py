@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from t2g_core.methods.time2general.memory_decoder import (
@@ -47,7 +48,7 @@ def test_projecting_once_equals_projecting_the_memory_of_equation_3():
     expected, _ = reference(queries, key, value)
     kept = [module.to_memory(scales)[:, 0] for scales in clip]
     by_age = module.temporal_embedding[:3].flip(0)
-    torch.testing.assert_close(attention(queries, kept, by_age, SIZES), expected)
+    torch.testing.assert_close(attention(queries, kept, by_age, SIZES, torch.zeros(1, 3)), expected)
 
 
 def test_every_frame_and_its_age_change_the_queries():
@@ -78,6 +79,23 @@ def test_of_the_past_only_the_coarsest_scale_is_kept_if_asked_for():
     assert not torch.allclose(found, module(queries, [memory, newest], SIZES)[-1])
 
 
+@pytest.mark.parametrize("attention", ["dense", "deformable"])
+def test_slots_without_a_frame_are_not_read(attention):
+    """A filling memory of four slots gives what a memory of its frames alone gives."""
+    torch.manual_seed(2)
+    module = SpatioTemporalMemoryDecoder(8, 2, 16, 2, 4, 2, attention).eval()
+    queries = torch.randn(5, 8)
+    memory = [module.to_memory(scales) for scales in frames(4)]
+    empty = module.empty(1, SIZES, torch.device("cpu"))
+    assert empty.shape == memory[0].shape and not empty.any()
+    for count in range(1, 5):
+        held = memory[-count:]
+        slots = [empty] * (4 - count) + held
+        holds = torch.arange(4)[None] >= 4 - count
+        found, expected = module(queries, slots, SIZES, holds), module(queries, held, SIZES)
+        torch.testing.assert_close(found[-1], expected[-1], atol=1e-6, rtol=0)
+
+
 def test_a_single_frame_needs_only_the_newest_embedding():
     module = decoder()
     memory = [module.to_memory(frames(1)[0])]
@@ -96,5 +114,7 @@ def test_attention_weights_by_hand():
             layer.bias.zero_()
     memory = [torch.tensor(kv).view(1, 2, 1, 1, 1) for kv in ([1.0, 8.0], [0.0, 4.0])]
     query = torch.full((1, 1, 1), torch.log(torch.tensor(3.0)).item())
-    read = attention(query, memory, by_age=torch.zeros(2, 1), sizes=[(1, 1)])
+    read = attention(
+        query, memory, by_age=torch.zeros(2, 1), sizes=[(1, 1)], share=torch.zeros(1, 2)
+    )
     torch.testing.assert_close(read, torch.tensor([[[7.0]]]))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
-from t2g_core.methods.time2general.image_motion import structure
-from t2g_core.methods.time2general.motion_aware_mean import (
-    USUAL_STEP_S,
-    Appearance,
-    MotionAwareMean,
-    warp,
-)
+from t2g_core.methods.method import USUAL_STEP_S
+from t2g_core.methods.time2general.image_motion import Motion, motion, structure
+from t2g_core.methods.time2general.motion_aware_mean import MotionAwareMean, PixelMemory, warp
 
 STEP_S = 0.2
 CLASSES, HEIGHT, WIDTH = 3, 4, 6  # cells of stride 8; probabilities are twice as fine
@@ -23,16 +21,29 @@ def random_probs(frames: int) -> list[torch.Tensor]:
     return [torch.randn(shape).mul(3).softmax(dim=1) for _ in range(frames)]
 
 
-def appearances(module: MotionAwareMean, frames: int) -> list[Appearance]:
+def keys_of(module: MotionAwareMean, frames: int) -> list[torch.Tensor]:
     torch.manual_seed(1)
-    return [module.appearance(torch.randn(2, 8, HEIGHT, WIDTH)) for _ in range(frames)]
+    return [module.keys(torch.randn(2, 8, HEIGHT, WIDTH)) for _ in range(frames)]
+
+
+def still(batch: int = 2, height: int = HEIGHT, width: int = WIDTH) -> Motion:
+    return Motion(torch.zeros(batch, 2, height, width), torch.zeros(batch, 1, height, width))
+
+
+def of_clip(module: MotionAwareMean, probs: list[torch.Tensor], step_s) -> list[torch.Tensor]:
+    """The means of a clip in which nothing moves."""
+    return module.of_clip(probs, keys_of(module, len(probs)), [still()] * len(probs), step_s)
+
+
+def empty(module: MotionAwareMean, probs: torch.Tensor, keys: torch.Tensor) -> PixelMemory:
+    return module.empty(probs.shape, keys.shape, probs.device)
 
 
 def test_untrained_it_is_a_running_mean():
     """p = (q_3 + r q_2 + r^2 q_1) / (1 + r + r^2), whatever frames look like."""
     module = MotionAwareMean(8)
     first, second, third = probs = random_probs(3)
-    means = module.of_clip(probs, appearances(module, 3), STEP_S)
+    means = of_clip(module, probs, STEP_S)
     r = 0.75 * torch.tensor(3.0).sigmoid()
     torch.testing.assert_close(means[0], first)
     torch.testing.assert_close(means[1], (second + r * first) / (1 + r))
@@ -46,7 +57,7 @@ def test_every_parameter_can_be_learned():
     module = MotionAwareMean(8)
     torch.nn.init.constant_(module.retention[-1].weight, 0.1)
     probs = [p.requires_grad_() for p in random_probs(3)]
-    module.of_clip(probs, appearances(module, 3), STEP_S)[-1][:, 0].sum().backward()
+    of_clip(module, probs, STEP_S)[-1][:, 0].sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
     assert all(p.grad.abs().sum() > 0 for p in probs)
 
@@ -74,16 +85,17 @@ def test_the_past_follows_the_motion_of_the_images():
     with torch.no_grad():
         module.retention[-1].bias.fill_(20.0)  # all that may be kept
     size, classes = (16, 24), 3  # cells
-    image = torch.nn.functional.interpolate(torch.randn(1, 3, 34, 50), scale_factor=4)
+    picture = np.random.default_rng(0).integers(0, 256, (34, 50, 3), dtype=np.uint8)
+    picture = cv2.resize(picture, (200, 136), interpolation=cv2.INTER_NEAREST)
     probs = torch.rand(1, classes, 2 * size[0], 2 * size[1]).mul(9).softmax(dim=1)
-    context = torch.randn(1, 8, *size)
-    seen = structure(image[..., :128, :192]), structure(image[..., :128, 8:200])
+    keys = module.keys(torch.randn(1, 8, *size))
+    found = motion(structure(picture[:128, 8:200]), structure(picture[:128, :192]))
     uniform = torch.full_like(probs, 1 / classes)
     inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))
     errors = []
-    for pair in (seen, (None, None)):
-        _, past = module(probs, module.appearance(context, pair[0]), None, STEP_S)
-        mean, _ = module(uniform, module.appearance(context, pair[1]), past, STEP_S)
+    for seen in (found, still(1, *size)):
+        _, past = module(probs, keys, empty(module, probs, keys), still(1, *size), STEP_S)
+        mean, _ = module(uniform, keys, past, seen, STEP_S)
         back = (1.75 * mean - uniform) / 0.75  # what came from the past
         errors.append((back - moved(probs, -2, 0))[inner].abs().mean())
     assert errors[0] < 0.1 * errors[1]
@@ -100,11 +112,11 @@ def test_what_is_not_found_again_is_forgotten():
         module.retention[-1].weight[0, 0] = 2.0
         module.retention[-1].bias.fill_(-20.0)
     first, second = random_probs(2)
-    keys = appearances(module, 1)[0].keys
+    keys = keys_of(module, 1)[0]
     turned = keys.clone()
     turned[..., : WIDTH // 2] *= -1
-    _, past = module(first, Appearance(keys), None, STEP_S)
-    mean, after = module(second, Appearance(turned), past, STEP_S)
+    _, past = module(first, keys, empty(module, first, keys), still(), STEP_S)
+    mean, after = module(second, turned, past, still(), STEP_S)
     lost, kept = (..., slice(0, WIDTH - 2)), (..., slice(WIDTH + 2, None))
     torch.testing.assert_close(mean[lost], second[lost])
     torch.testing.assert_close(mean[kept], ((second + 0.75 * first) / 1.75)[kept])
@@ -116,12 +128,24 @@ def test_a_stream_that_carries_its_state_on_gives_the_means_of_the_clip():
     module = MotionAwareMean(8)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    probs, found = random_probs(4), appearances(module, 4)
-    past = None
-    for q, now, expected in zip(probs, found, module.of_clip(probs, found, STEP_S), strict=True):
-        mean, past = module(q, now, past, STEP_S)
+    probs, keys = random_probs(4), keys_of(module, 4)
+    clip = module.of_clip(probs, keys, [still()] * 4, STEP_S)
+    past = start = empty(module, probs[0], keys[0])
+    for q, now, expected in zip(probs, keys, clip, strict=True):
+        mean, past = module(q, now, past, still(), STEP_S)
         torch.testing.assert_close(mean, expected, atol=0, rtol=0)
-    assert not torch.allclose(mean, module(probs[-1], found[-1], None, STEP_S)[0], atol=1e-3)
+    alone, _ = module(probs[-1], keys[-1], start, still(), STEP_S)
+    assert not torch.allclose(mean, alone, atol=1e-3)
+
+
+def test_an_empty_memory_leaves_the_first_frame_as_it_is_wherever_things_seem_to_move():
+    module = MotionAwareMean(8)
+    (first,), (keys,) = random_probs(1), keys_of(module, 1)
+    torch.manual_seed(6)
+    anywhere = Motion(torch.randn(2, 2, HEIGHT, WIDTH), torch.rand(2, 1, HEIGHT, WIDTH))
+    mean, after = module(first, keys, empty(module, first, keys), anywhere, 0.0)
+    assert torch.equal(mean, first) and torch.equal(after.mean, first)
+    assert (after.weight == 1).all() and torch.equal(after.keys, keys)
 
 
 def means_after(step_s) -> torch.Tensor:
@@ -132,7 +156,7 @@ def means_after(step_s) -> torch.Tensor:
             parameter.zero_()
         module.retention[0].weight[0, 5] = 1.0
         module.retention[-1].weight[0, 0] = -2.0
-    return module.of_clip(random_probs(2), appearances(module, 2), step_s)[1]
+    return of_clip(module, random_probs(2), step_s)[1]
 
 
 def test_the_gate_sees_how_long_ago_the_past_was():

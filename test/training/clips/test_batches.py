@@ -7,28 +7,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_model import ENCODER, small_checkpoint, small_config, stages
+from small_model import small_config, small_method, stages
 from small_runs import brightness_videos
 
 from t2g_core.data.camvid import read_label
-from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.training.clips.batches import TrainingBatches
-from t2g_core.training.clips.encoded_clips import EncodedClip, PlainFrames, crop_tokens
+from t2g_core.training.clips.kept_clips import PlainFrames, TrainingClip, cut
 from t2g_core.training.source import SourcePrints
 
-PRINTS = SourcePrints("f", "w")
+PRINTS = SourcePrints("camvid", "f", "w")
 
 
 @pytest.fixture(scope="module")
 def method():
-    torch.manual_seed(0)
-    return small_checkpoint().model.with_encoder(FrozenEncoder(ENCODER))
+    return small_method()
 
 
 def other_method():
+    method = small_method()
     torch.manual_seed(7)
-    encoder = FrozenEncoder(ENCODER)
-    return small_checkpoint().model.with_encoder(encoder)
+    method.encoder = small_config().build_encoder()
+    return method
 
 
 def batches(root, method, **changes) -> TrainingBatches:
@@ -37,7 +36,11 @@ def batches(root, method, **changes) -> TrainingBatches:
     return TrainingBatches(brightness_videos(root), method, config, root / "cache", "cpu", PRINTS)
 
 
-def shapes(batch: list[EncodedClip]) -> tuple[int, int]:
+def tensors(clip: TrainingClip) -> list[torch.Tensor]:
+    return [clip.images, clip.labels, clip.step_s, *clip.features, clip.motion_images]
+
+
+def shapes(batch: list[TrainingClip]) -> tuple[int, int]:
     return len(batch), batch[0].labels.shape[0]
 
 
@@ -50,15 +53,15 @@ def test_short_clips_come_several_at_a_time(tmp_path, method, plain_share):
     for clip in draw(0):
         frames = clip.labels.shape[0]
         assert clip.labels.shape == (frames, 64, 96)
-        assert clip.tokens.shape[1:3] == (frames, 4 * 6)
+        assert [maps.shape for maps in clip.features] == [(frames, 4, 6, 192)] * 4
 
 
 def test_an_iteration_depends_on_its_number_alone(tmp_path, method):
     first, second = batches(tmp_path / "a", method), batches(tmp_path / "b", method)
     second(0)
     for one, other in zip(first(3), second(3), strict=True):
-        assert all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
-    different = [not torch.equal(first(i)[0].tokens, first(3)[0].tokens) for i in (0, 1, 2)]
+        assert all(torch.equal(x, y) for x, y in zip(tensors(one), tensors(other), strict=True))
+    different = [not torch.equal(first(i)[0].images, first(3)[0].images) for i in (0, 1, 2)]
     assert any(different)
 
 
@@ -69,7 +72,7 @@ def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, method)
     assert clip.labels.shape == (1, 64, 96)
     assert set(np.unique(clip.labels)) <= set(np.unique(read_label(frame.label_path)))
     assert torch.equal(clip.labels.flip(2), mirrored.labels)
-    assert not torch.equal(clip.tokens, mirrored.tokens)
+    assert not torch.equal(clip.features[0], mirrored.features[0])
 
 
 def test_a_kept_frame_is_read_and_not_encoded_again(tmp_path, method):
@@ -79,10 +82,12 @@ def test_a_kept_frame_is_read_and_not_encoded_again(tmp_path, method):
         PlainFrames(m, small_config(), tmp_path / "cache", "cpu", PRINTS)(frame, mirrored=False)
         for m in (method, other)
     ]
-    assert torch.equal(clips[0].tokens, clips[1].tokens)
+    assert torch.equal(clips[0].features[0], clips[1].features[0])
 
 
-@pytest.mark.parametrize("prints", [SourcePrints("f", "other"), SourcePrints("other", "w")])
+@pytest.mark.parametrize(
+    "prints", [SourcePrints("camvid", "f", "other"), SourcePrints("camvid", "other", "w")]
+)
 def test_other_frames_or_weights_have_a_cache_of_their_own(tmp_path, method, prints):
     frame = brightness_videos(tmp_path)[0].frames[0]
     other = other_method()
@@ -90,7 +95,7 @@ def test_other_frames_or_weights_have_a_cache_of_their_own(tmp_path, method, pri
         PlainFrames(m, small_config(), tmp_path / "cache", "cpu", p)(frame, mirrored=False)
         for m, p in ((method, PRINTS), (other, prints))
     ]
-    assert not torch.equal(clips[0].tokens, clips[1].tokens)
+    assert not torch.equal(clips[0].features[0], clips[1].features[0])
 
 
 @pytest.mark.parametrize(
@@ -98,19 +103,22 @@ def test_other_frames_or_weights_have_a_cache_of_their_own(tmp_path, method, pri
 )
 def test_tokens_are_kept_in_the_precision_of_the_run(tmp_path, method, precision, dtype):
     (clip, *_) = batches(tmp_path, method, precision=precision)(0)
-    assert clip.tokens.dtype == dtype
+    assert {maps.dtype for maps in clip.features} == {dtype}
 
 
-def test_tokens_labels_and_structure_are_cut_at_the_same_place():
-    tokens = torch.arange(3 * 4.0).view(1, 1, 12, 1)  # a grid of 3 rows, 4 columns
+def test_images_features_labels_and_motion_images_are_cut_at_the_same_place():
+    features = torch.arange(3 * 4.0).view(1, 3, 4, 1)  # a grid of 3 rows, 4 columns
     rows = torch.arange(3).repeat_interleave(16)[:, None]
     columns = torch.arange(4).repeat_interleave(16)
     labels = (rows * 4 + columns)[None].to(torch.uint8)  # each pixel: the number of its token
-    clip = EncodedClip(tokens, labels, labels[:, ::2, ::2], torch.tensor(0.1))
-    cut = crop_tokens(clip, left=1, top=1, size=(48, 32))
-    assert cut.tokens.flatten().tolist() == [5, 6, 7, 9, 10, 11]
-    assert cut.labels[0, ::16, ::16].flatten().tolist() == [5, 6, 7, 9, 10, 11]
-    assert cut.structure[0, ::8, ::8].flatten().tolist() == [5, 6, 7, 9, 10, 11]
+    images, seen = labels[..., None].expand(-1, -1, -1, 3), labels[:, ::2, ::2]
+    clip = TrainingClip(images, labels, torch.tensor(0.1), (features,), seen)
+    window = cut(clip, left=1, top=1, size=(48, 32))
+    expected = [5, 6, 7, 9, 10, 11]
+    assert window.features[0].flatten().tolist() == expected
+    assert window.labels[0, ::16, ::16].flatten().tolist() == expected
+    assert window.images[0, ::16, ::16, 1].flatten().tolist() == expected
+    assert window.motion_images[0, ::8, ::8].flatten().tolist() == expected
 
 
 def test_a_crop_larger_than_the_input_is_an_error(tmp_path, method):

@@ -7,8 +7,8 @@ import pytest
 from small_model import TRAIN
 from small_runs import brightness_videos
 
-from t2g_core.training.clips.clip_loader import ClipLoader
-from t2g_core.training.clips.clip_sampler import ClipSampler
+from t2g_core.training.clips.loader import ClipLoader
+from t2g_core.training.clips.sampler import ClipSampler
 
 
 def test_clips_of_workers_are_those_of_the_sampler_and_errors_come_through(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from t2g_core.training.clips.augment import (
     distort,
     draw_crop,
 )
-from t2g_core.training.clips.clip_sampler import ClipSampler, draw_window
+from t2g_core.training.clips.sampler import ClipSampler, draw_window
 
 
 def test_a_clip_depends_on_seed_and_number_alone(tmp_path):

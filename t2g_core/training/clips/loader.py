@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 from torch.utils.data import DataLoader, Dataset
 
-from t2g_core.training.clips.clip_sampler import Clip, ClipSampler
+from t2g_core.training.clips.sampler import Clip, ClipSampler
 
 PREFETCH = 2  # clips that each worker keeps ready
 

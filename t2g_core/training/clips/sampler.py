@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from t2g_core.config import TrainConfig
 from t2g_core.data.video import Video, VideoFrame
 from t2g_core.images.files import read_image
 from t2g_core.labels import IGNORE_INDEX
+from t2g_core.schedule import TrainConfig
 from t2g_core.training.clips.augment import (
     MOVE_STEP_S,
     Crop,

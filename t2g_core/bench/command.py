@@ -1,0 +1,93 @@
+"""`t2g bench`: the command line; `timing.py` and `sweep.py` measure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from t2g_core.bench.info import parse_size
+from t2g_core.bench.soak import soak
+from t2g_core.bench.sweep import Conditions, Point, plot, run_sweep, sweep_table
+from t2g_core.bench.timing import as_table, measure, random_segmenter, write_trace
+from t2g_core.config import load_mapping, read_config
+from t2g_core.device import AUTO, PRECISIONS, find_device
+from t2g_core.training.train import add_set
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `t2g bench`."""
+    parser.add_argument("config", help="e.g. config/time2general_small.yaml; weights are random")
+    add_set(parser)
+    parser.add_argument("--size", help="WIDTHxHEIGHT of a frame (default: the config's input_size)")
+    parser.add_argument(
+        "--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=AUTO, help="as the node's (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=10, help="each times every part once (default: %(default)s)"
+    )
+    parser.add_argument("--classes", type=int, default=11, help="default: %(default)s")
+    parser.add_argument(
+        "--sweep",
+        nargs="+",
+        metavar=("WHAT", "VALUE"),
+        help="time encoder and step alone at several values, in turn, of size, cameras, "
+        "precision or a key of the config: --sweep time2general.clip_length 2 4 8 16",
+    )
+    parser.add_argument("--plot", type=Path, help="with --sweep: also draw it into this PNG")
+    parser.add_argument(
+        "--soak",
+        type=int,
+        metavar="N",
+        help="instead stream N frames: does memory grow, does the step get slower?",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--trace", type=Path, help="also profile one step into this file, for chrome://tracing"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table, or the same as JSON."""
+    if args.rounds < 1:
+        raise ValueError(f"--rounds: expected at least 1, got {args.rounds}")
+    device = find_device(args.device)
+    mapping = load_mapping(args.config, args.changes)
+    mapping.pop("train", None)
+    if args.sweep:
+        kind, *values = args.sweep
+        points = run_sweep(mapping, kind, values, conditions_of(args, device))
+        show(args, points)
+        return 0
+    config = read_config(mapping, Path(args.config).name)
+    config = replace(config, input_size=parse_size(args.size, config))
+    segmenter = random_segmenter(config, args.classes, device, args.precision)
+    if args.soak is not None:
+        found = soak(args.config, segmenter, config.input_size, args.soak)
+        print(json.dumps(asdict(found)) if args.json else found)
+        return 0
+    bench = measure(args.config, config, segmenter, args.rounds)
+    if args.trace:
+        write_trace(segmenter, config, args.trace)
+    print(json.dumps(asdict(bench)) if args.json else as_table(bench))
+    return 0
+
+
+def conditions_of(args: argparse.Namespace, device: str) -> Conditions:
+    """What all points of a sweep share."""
+    return Conditions(args.size, args.classes, device, args.precision, args.rounds)
+
+
+def show(args: argparse.Namespace, points: list[Point]) -> None:
+    """Print a sweep's table or the JSON; draw the plot where `args.plot` says."""
+    kind = args.sweep[0]
+    if args.json:
+        print(json.dumps({"sweep": kind, "points": [asdict(point) for point in points]}))
+    else:
+        print(sweep_table(kind, points))
+    if args.plot:
+        plot(kind, points, args.plot)

@@ -1,0 +1,281 @@
+"""Checkpoints compared on labelled video under several conditions, in one run."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from t2g_core.data.corrupted_images import check_record
+from t2g_core.data.corruptions import CORRUPTIONS, SEVERITY, Weather, load_library
+from t2g_core.data.datasets import open_dataset
+from t2g_core.data.video import Video, VideoFrame
+from t2g_core.device import AUTO, find_device, find_precision
+from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_picture
+from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
+from t2g_core.evaluation.tables import Settings, mean_row, result_row
+from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
+
+if TYPE_CHECKING:
+    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+
+PICTURED_FRAMES = 6
+ALL_WEATHERS = "all"
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What `evaluate` is asked for; `t2g eval --help` says more of each.
+
+    root, data, split: the folder of the data set, its name (`data.datasets.NAMES`), its split.
+    checkpoints: files, None the shipped one.
+    corruptions: `clean`, names of weathers, or `all`; with their severity and seeding.
+    every: take every Nth frame of each video. weather: a folder of `t2g data corrupt`.
+    mode: `stream`, `clip` or `frame`.
+    running_means: weights of running means over frame-by-frame checkpoints; frame_path: whether
+        the frame path of those with a memory has a row of its own.
+    device, precision: as of `t2g_core.device`.
+    static_threshold: of Eq. 13, grey values of 255.
+    classes: `own` or `shared15`. without_depth: leave out depth encoders.
+    out: a folder for pictures; None: none.
+    """
+
+    root: Path
+    checkpoints: tuple[Path | None, ...] = (None,)
+    data: str = "camvid"
+    split: str = "val"
+    corruptions: tuple[str, ...] = (CLEAN,)
+    severity: int = SEVERITY
+    seeding: str = "frame"
+    every: int = 1
+    weather: Path | None = None
+    mode: str = "stream"
+    running_means: tuple[float, ...] = ()
+    frame_path: bool = False
+    device: str = AUTO
+    precision: str = AUTO
+    static_threshold: int = STATIC_THRESHOLD
+    classes: str = "own"
+    without_depth: bool = False
+    out: Path | None = None
+
+    def __post_init__(self):
+        if self.every < 1:
+            raise ValueError(f"--every: expected 1 or more, got {self.every}")
+
+    @property
+    def conditions(self) -> list[Weather | None]:
+        """The weathers, None for clean: `all` spelt out, no repetitions."""
+        spelt = []
+        for name in self.corruptions:
+            spelt += [CLEAN, *CORRUPTIONS] if name == ALL_WEATHERS else [name]
+        return [
+            None if name == CLEAN else Weather(name, self.severity, self.seeding)
+            for name in dict.fromkeys(spelt)
+        ]
+
+
+def evaluate(options: EvaluateOptions) -> list[dict]:
+    """Evaluate every checkpoint under every condition: a row each, with a mean over the weathers
+    where all are there. `tables.result_row` says what a row holds.
+
+    Raises:
+        FileNotFoundError, ValueError: faulty data, files or options.
+    """
+    check_early(options)
+    device = find_device(options.device)
+    options = replace(options, device=device, precision=find_precision(options.precision, device))
+    dataset = open_dataset(options.data, options.root)
+    videos = dataset.load_videos(options.split)
+    segmenters = load_segmenters(
+        options.checkpoints,
+        device,
+        options.precision,
+        shared=bool(options.running_means or options.frame_path),
+        depth=not options.without_depth,
+    )
+    if options.frame_path:
+        segmenters = with_frame_paths(segmenters)
+    segmenters = with_running_means(segmenters, options.running_means)
+    return evaluate_all(segmenters, videos, dataset.class_names, options)
+
+
+def check_early(options: EvaluateOptions) -> None:
+    """Find a missing checkpoint or library now and not after the first ten minutes."""
+    for checkpoint in options.checkpoints:
+        if checkpoint is not None and not checkpoint.is_file():
+            raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; see `t2g train`")
+    weathers = [w for w in options.conditions if w is not None]
+    if options.weather:
+        for weather in weathers:
+            check_record(options.weather / weather.name, weather)
+    elif weathers:
+        load_library()
+
+
+def evaluate_all(
+    segmenters: dict[str, StreamingSegmenter],
+    videos: Sequence[Video],
+    class_names: Sequence[str],
+    options: EvaluateOptions,
+) -> list[dict]:
+    """Evaluate all checkpoints under every condition; a mean follows if all weathers are there.
+
+    Of each video every `options.every`-th frame is taken.
+    """
+    videos = [video.every(options.every) for video in videos]
+    rows: dict[str, list[dict]] = {name: [] for name in segmenters}
+    for weather in options.conditions:
+        settings = {
+            name: Settings(
+                checkpoint=name,
+                data=options.data,
+                split=options.split,
+                mode=options.mode,
+                weather=weather,
+                every=options.every,
+                device=options.device,
+                precision=options.precision,
+                static_threshold=options.static_threshold,
+                without_depth=options.without_depth,
+            )
+            for name in segmenters
+        }
+        for name, row in evaluate_condition(segmenters, settings, videos, class_names, options):
+            rows[name].append(row)
+    for found in rows.values():
+        weathers = [row for row in found if row["corruption"] != CLEAN]
+        if len(weathers) == len(CORRUPTIONS):
+            found.append(mean_row(weathers))
+    return [row for found in rows.values() for row in found]
+
+
+def load_segmenters(
+    paths: Sequence[Path | None],
+    device: str,
+    precision: str = AUTO,
+    shared: bool = False,
+    depth: bool = True,
+) -> dict[str, StreamingSegmenter]:
+    """The segmenters by name; those of one frozen encoder share its pass over a frame.
+
+    shared: also where there is one alone, because wrappers of it will look at its frames.
+    depth: False leaves out the depth encoder of those trained with one.
+    """
+    from t2g_core.checkpoint import load_checkpoint  # torch loads only when it is needed
+    from t2g_core.evaluation.encoder_memo import EncoderMemo
+    from t2g_core.evaluation.without_depth import without_depth
+    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+
+    checkpoints = {"shipped" if p is None else str(p): load_checkpoint(p) for p in paths}
+    configs = {
+        name: c.config if depth else without_depth(c.config) for name, c in checkpoints.items()
+    }
+    keys = {name: json.dumps(config.frozen()) for name, config in configs.items()}
+    encoders = {keys[name]: config for name, config in configs.items()}
+    encoders = {key: config.build_encoder(device) for key, config in encoders.items()}
+    memos = len(checkpoints) > 1 or shared
+    if memos:
+        encoders = {key: EncoderMemo(encoder) for key, encoder in encoders.items()}
+    methods = {n: c.build(device, encoder=encoders[keys[n]]) for n, c in checkpoints.items()}
+    if memos:
+        for memo in encoders.values():
+            memo.images = max(method.clip_length for method in methods.values())
+    return {
+        name: StreamingSegmenter(
+            methods[name], c.config.input_size, c.class_names, c.palette, device, precision
+        )
+        for name, c in checkpoints.items()
+    }
+
+
+def with_frame_paths(segmenters: dict[str, StreamingSegmenter]) -> dict[str, StreamingSegmenter]:
+    """Each segmenter with a memory, followed by its frame path alone."""
+    from t2g_core.evaluation.frame_path import FramePath
+
+    found = {}
+    for name, segmenter in segmenters.items():
+        found[name] = segmenter
+        if has_memory(segmenter):
+            found[f"{name}, frame path"] = segmenter.with_method(FramePath(segmenter.method))
+    return found
+
+
+def with_running_means(
+    segmenters: dict[str, StreamingSegmenter], weights: Sequence[float]
+) -> dict[str, StreamingSegmenter]:
+    """Each segmenter, followed by its running means where it looks at each frame alone."""
+    from t2g_core.evaluation.running_mean import RunningMean
+
+    found = {}
+    for name, segmenter in segmenters.items():
+        found[name] = segmenter
+        if not has_memory(segmenter):
+            for weight in weights:
+                mean = RunningMean(segmenter.method, weight)
+                found[f"{name} + mean {weight:g}"] = segmenter.with_method(mean)
+    if weights and len(found) == len(segmenters):
+        raise ValueError("--running-mean: no checkpoint here looks at each frame alone")
+    return found
+
+
+def has_memory(segmenter: StreamingSegmenter) -> bool:
+    """Whether it looks at more than the newest frame."""
+    return segmenter.clip_length > 1 or segmenter.recurrent
+
+
+def evaluate_condition(
+    segmenters: dict[str, StreamingSegmenter],
+    settings: dict[str, Settings],
+    videos: Sequence[Video],
+    class_names: Sequence[str],
+    options: EvaluateOptions,
+) -> Iterator[tuple[str, dict]]:
+    """Rows by checkpoint of one condition, with a progress bar and pictures in ``options.out``."""
+    common = next(iter(settings.values()))
+    stored = StoredWeather(options.weather, options.root) if options.weather else None
+    frames = [frame for video in videos for frame in video.frames]
+    pictured = {frames[i] for i in np.linspace(0, len(frames) - 1, PICTURED_FRAMES, dtype=int)}
+    samples: dict[str, list[Sample]] = {name: [] for name in segmenters}
+    last = list(segmenters)[-1]
+
+    def on_frame(name: str, frame: VideoFrame, mask: np.ndarray, target: np.ndarray) -> None:
+        if name == last:
+            progress.update()
+        if options.out and frame in pictured:
+            image = load_frame(frame, common.weather, stored)
+            samples[name].append(Sample(f"{frame.video} {frame.number}", image, target, mask))
+
+    title = f"{' '.join(Path(name).stem for name in segmenters)} {common.condition}"
+    with tqdm(total=len(frames), desc=title, unit="frame", file=sys.stderr) as progress:
+        evaluations = evaluate_together(
+            segmenters,
+            videos,
+            class_names,
+            mode=common.mode,
+            weather=common.weather,
+            stored=stored,
+            on_frame=on_frame,
+            static_threshold=common.static_threshold,
+            shared=options.classes == "shared15",
+        )
+    for name, evaluation in evaluations.items():
+        segmenter = segmenters[name]
+        if options.out:
+            sheet = contact_sheet(samples[name], segmenter.class_names, segmenter.palette)
+            save_picture(options.out / picture_name(settings[name]), sheet)
+        yield name, result_row(evaluation, settings[name])
+
+
+def picture_name(settings: Settings) -> str:
+    """Name a contact sheet by checkpoint path and settings: ``runs_a_last_stream_fog.png``."""
+    checkpoint = re.sub(r"\.(safetensors|st)\b", "", settings.checkpoint)
+    name = f"{checkpoint} {settings.mode} {settings.condition}"
+    return re.sub(r"\W+", "_", name).strip("_") + ".png"

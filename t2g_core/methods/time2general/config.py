@@ -1,0 +1,89 @@
+"""The section `time2general` of a config."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from torch import nn
+
+from t2g_core.encoders.class_text import TextConfig
+from t2g_core.encoders.depth_anything import DepthConfig, RGBDepthEncoder, build_depth_encoder
+from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
+from t2g_core.methods.method import MethodConfig
+from t2g_core.schedule import TrainConfig
+
+MAPS, TOKENS = "maps", "tokens"  # what becomes the pixels
+
+
+@dataclass(frozen=True)
+class Time2GeneralConfig(MethodConfig):
+    """Size of the trainable part, and its frozen helpers.
+
+    text: `null` for a model without text. depth: absent for a model without a depth encoder.
+    num_queries, dim: Q and d of the paper; pixel_dim: width p of the pixel embeddings at stride 4.
+    num_blocks, ffn_dim, heads: the decoder's N_dec blocks.
+    clip_length: T, the frames a mask is decoded from; 1: a frame decoder without a memory.
+    pixel_memory: whether probabilities are averaged along the motion (MotionAwareMean); False:
+        frames meet in the queries alone, as in the paper.
+    write_back: `over_queries`, `literal` or `none`, see StabilityQueries.
+    attention: `dense` over strides 16 and 32, or `deformable` over strides 8, 16 and 32.
+    coarse_past: whether frames before the newest are read at stride 32 alone, see the decoder.
+    depth_projections: `separate` or `shared`, see StabilityQueries; only read with a depth encoder.
+    text_bias: `mean` or `per_class`, see StabilityQueries; only read with text.
+    pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
+        logarithm of Eq. 6's scores.
+    pixels_from: `maps` (query-conditioned, as in the paper) or the frozen `tokens`.
+    pixel_memory_rate: the learning rate of the pixels' memory in units of the stage's. It has eight
+        thousand parameters, and its gate begins at zero.
+    """
+
+    num_queries: int
+    dim: int
+    pixel_dim: int
+    num_blocks: int
+    ffn_dim: int
+    heads: int
+    clip_length: int
+    pixel_memory: bool
+    write_back: str
+    attention: str = "dense"
+    coarse_past: bool = False
+    depth_projections: str = "separate"
+    text_bias: str = "mean"
+    pixel_classifier: bool = False
+    pixels_from: str = MAPS
+    pixel_memory_rate: float = 1.0
+    text: TextConfig | None = None
+    depth: DepthConfig | None = None
+
+    def __post_init__(self):
+        if self.clip_length < 1:
+            raise ValueError(f"clip_length: expected 1 or more, got {self.clip_length}")
+        if self.pixels_from not in (MAPS, TOKENS):
+            raise ValueError(f"pixels_from: expected {MAPS} or {TOKENS}, got {self.pixels_from!r}")
+
+    def build_encoder(self, encoder: EncoderConfig) -> nn.Module:
+        """The RGB encoder, with a depth encoder beside it where the section `depth` is."""
+        rgb = FrozenEncoder(encoder)
+        if self.depth is None:
+            return rgb
+        return RGBDepthEncoder(rgb, build_depth_encoder(encoder, self.depth))
+
+    def frozen(self, encoder: EncoderConfig) -> dict:
+        """Both encoders."""
+        depth = {} if self.depth is None else {"depth": asdict(self.depth)}
+        return asdict(encoder) | depth
+
+    def without_weights(self) -> Time2GeneralConfig:
+        """Random depth and text weights."""
+        depth = None if self.depth is None else replace(self.depth, weights="random")
+        text = None if self.text is None else replace(self.text, weights="random")
+        return replace(self, depth=depth, text=text)
+
+    def check_training(self, train: TrainConfig) -> None:
+        """A clip must fit into the memory."""
+        if self.clip_length != 1 and self.clip_length < train.clip_frames:
+            raise ValueError(
+                f"time2general.clip_length {self.clip_length}: expected 1, frame by frame, or at "
+                f"least train.clip_frames {train.clip_frames}"
+            )

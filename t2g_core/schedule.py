@@ -1,0 +1,112 @@
+"""The section `train` of a config: what a training sees, and the stages it goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from t2g_core.device import BF16, FP32
+
+ALL, FRAME_PATH, TEMPORAL = "all", "frame_path", "temporal"  # what a stage trains
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A stretch of a training with a schedule of its own.
+
+    learning_rate: decays polynomially (power 0.9) to zero over the stage's iterations.
+    trains: `frame_path`, what sees one frame alone, through the pixel classifier, without the rest;
+        `temporal`, what frames meet in, on the frame path as the stages before have averaged
+        it, its batch norms measured on plain frames; or `all`. A method says in its config which
+        of them it has.
+    dropout: probability with which a channel of the pixels' context is left out, others in each
+        frame. On frames that it has learned from the frame path errs little; a memory that is to
+        learn what averaging is good for needs one that errs as it does elsewhere.
+    clip_frames: most frames of a clip; their number is drawn anew each iteration, long ones more
+        often, so that a filling memory is a seen case. 1: frames alone.
+    frames_per_step: an iteration takes as many clips as fit into it, at least one.
+    plain_share: share of the clips of undistorted frames (whole frames, of which an iteration cuts
+        a window); the others are distorted crops.
+    """
+
+    iterations: int
+    learning_rate: float
+    clip_frames: int
+    frames_per_step: int
+    plain_share: float
+    trains: str = ALL
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        if self.trains not in (ALL, FRAME_PATH, TEMPORAL):
+            raise ValueError(
+                f"trains: expected {ALL}, {FRAME_PATH} or {TEMPORAL}, got {self.trains!r}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: expected 0 to below 1, got {self.dropout}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training on one labelled source domain.
+
+    stages: run one after the other.
+    clip_frames: frames of a distorted clip as it is drawn; a stage takes windows of it.
+    crop_size: width, height of what an iteration sees. crop_share: smallest and largest side
+        of a distorted crop, as a share of the largest box of that shape in the frame;
+        max_class_share: crops that one class fills beyond it are drawn again.
+    strides: frames between neighbours of a clip, drawn once a clip; 0 repeats one frame under a
+        slow virtual camera move, which stands for the dense limit of a sparse source.
+    cached_clips: clips drawn, distorted and, where the method's features can be kept, encoded
+        before they repeat (what a CPU can do); 0: every iteration draws a new one.
+    warmup: iterations of each stage over which the learning rate rises.
+    precision: `bf16` (autocast) or `fp32`. accumulate: micro-batches of an iteration, whose
+        gradients are averaged; several processes share them.
+    points: pixels sampled a frame by the set loss.
+    *_weight: weights of the losses; class_balance: exponent b of the class weights f^-b.
+    """
+
+    seed: int
+    stages: tuple[StageConfig, ...]
+    clip_frames: int
+    crop_size: tuple[int, int]
+    crop_share: tuple[float, float]
+    max_class_share: float
+    strides: tuple[int, ...]
+    cached_clips: int
+    warmup: int
+    weight_decay: float
+    clip_gradient: float
+    ema_decay: float
+    points: int
+    set_weight: float
+    pixel_weight: float
+    class_balance: float
+    mtc_weight: float
+    mtc_trim: float
+    precision: str
+
+    accumulate: int = 1
+    jaccard_weight: float = 0.0
+
+    def __post_init__(self):
+        longest = max((stage.clip_frames for stage in self.stages), default=0)
+        if not 0 < longest <= self.clip_frames:
+            raise ValueError(
+                f"train.stages: expected at least one, with clip_frames of 1 to "
+                f"{self.clip_frames}, train.clip_frames, got {longest}"
+            )
+        if self.precision not in (BF16, FP32):
+            raise ValueError(f"train.precision: expected bf16 or fp32, got {self.precision!r}")
+
+    @property
+    def iterations(self) -> int:
+        """Length of the run."""
+        return sum(stage.iterations for stage in self.stages)
+
+    def stage_of(self, iteration: int) -> tuple[StageConfig, int]:
+        """The stage of an iteration below `iterations`, and the iteration's number within it."""
+        for stage in self.stages:
+            if iteration < stage.iterations:
+                return stage, iteration
+            iteration -= stage.iterations
+        raise IndexError(f"the training has {self.iterations} iterations")

@@ -1,0 +1,5 @@
+"""Commands that the node adds to `t2g` (the entry point group `t2g.commands` of setup.py)."""
+
+COMMANDS = {
+    "doctor": ("t2g_ros.doctor", "look at what goes wrong most on robots, and say what to do"),
+}
