@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,13 +35,19 @@ NODE_ENVIRONMENT = {
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
-def start_node(log: Path, *remappings: str, **parameters) -> subprocess.Popen:
-    """The installed executable, subscribed to /camera/image_raw, its words in `log`."""
+def start_node(
+    log: Path, *remappings: str, program: Path | None = None, **parameters
+) -> subprocess.Popen:
+    """The installed executable, subscribed to /camera/image_raw, its words in `log`.
+
+    program: a Python script that runs the node, instead of the executable.
+    """
     try:
         executable = Path(get_package_prefix("t2g_ros")) / "lib" / "t2g_ros" / "segmenter_node"
     except PackageNotFoundError:
         pytest.fail("t2g_ros is not built or its setup is not sourced: use `make test`")
-    command = [str(executable), "--ros-args", "-r", "image:=/camera/image_raw"]
+    command = [str(executable)] if program is None else [sys.executable, str(program)]
+    command += ["--ros-args", "-r", "image:=/camera/image_raw"]
     for remapping in remappings:
         command += ["-r", remapping]
     for name, value in parameters.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from toy_methods import TOYS
 
 from t2g_core.checkpoint import Checkpoint, save_checkpoint
 from t2g_core.config import Config
@@ -63,7 +64,7 @@ def stages(iterations: int, **changes) -> tuple[StageConfig, ...]:
 
 
 def small_config(head: str = "time2general") -> Config:
-    """Input 96x64, T = 3; head: time2general, depth, linear or conv, or one of VARIANTS."""
+    """Input 96x64, T = 3; head: time2general, depth, linear or conv, one of VARIANTS or of TOYS."""
     if head == "time2general":
         return Config(ENCODER, (96, 64), HEAD, TRAIN)
     if head == "depth":
@@ -71,7 +72,8 @@ def small_config(head: str = "time2general") -> Config:
     if head in VARIANTS:
         return replace(small_config(), method=replace(HEAD, **VARIANTS[head]))
     train = replace(TRAIN, stages=tuple(replace(stage, trains=ALL) for stage in STAGES))
-    return Config(ENCODER, (96, 64), FrameHeadConfig(head), train)
+    method = TOYS[head].Config() if head in TOYS else FrameHeadConfig(head)
+    return Config(ENCODER, (96, 64), method, train)
 
 
 def small_method(head: str = "time2general", device: str = "cpu") -> Method:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from t2g_core.encoders.dinov2_names import to_timm
-from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
+from t2g_core.encoders.frozen_vit import AfterBlock, EncoderConfig, FrozenEncoder
 from t2g_core.encoders.preprocess import PATCH
 
 REPOSITORIES = {  # of the same size as the RGB encoder
@@ -56,16 +56,26 @@ class RGBDepthEncoder(nn.Module):
 
     @property
     def num_blocks(self) -> int:
-        """Blocks that are read of each."""
+        """Blocks of each, of which `num_layers` are read."""
         return self.rgb.num_blocks
+
+    @property
+    def num_layers(self) -> int:
+        """Blocks that are read of each."""
+        return self.rgb.num_layers
 
     def parts(self) -> dict[str, nn.Module]:
         """By the name that `t2g info` and `t2g bench` print."""
         return {"RGB encoder": self.rgb, "depth encoder": self.depth}
 
-    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """images (B, 3, H, W), normalised -> one (B, N, C) a layer, RGB first, then depth."""
-        return self.rgb(images) + self.depth(images)
+    def forward(
+        self, images: torch.Tensor, after_block: AfterBlock | None = None
+    ) -> list[torch.Tensor]:
+        """images (B, 3, H, W), normalised -> one (B, N, C) a layer, RGB first, then depth.
+
+        after_block: rewrites RGB tokens alone, see `FrozenEncoder.forward`.
+        """
+        return self.rgb(images, after_block) + self.depth(images)
 
 
 def build_depth_encoder(

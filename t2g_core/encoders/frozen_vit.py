@@ -81,6 +81,11 @@ class FrozenEncoder(nn.Module):
 
     @property
     def num_blocks(self) -> int:
+        """Blocks there are, of which `num_layers` are read."""
+        return len(self.vit.blocks)
+
+    @property
+    def num_layers(self) -> int:
         """Blocks that are read."""
         return len(self.config.blocks)
 

@@ -22,7 +22,8 @@ class EncoderMemo(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.images = images
-        self.width, self.num_blocks, self.parts = encoder.width, encoder.num_blocks, encoder.parts
+        self.width, self.parts = encoder.width, encoder.parts
+        self.num_blocks, self.num_layers = encoder.num_blocks, encoder.num_layers
         self._tokens: OrderedDict[str, list[torch.Tensor]] = OrderedDict()
 
     def forward(

@@ -17,7 +17,7 @@ from t2g_core.methods.method import (
     Motion,
     Prediction,
     StepS,
-    encode_frozen,
+    encode_tokens,
     flatten_clips,
 )
 from t2g_core.methods.token_standardizer import TokenStandardizer
@@ -51,14 +51,14 @@ class FrameHead(Method):
 
     def __init__(self, config: FrameHeadConfig, encoder: nn.Module, num_classes: int):
         super().__init__(config, encoder, num_classes)
-        self.standardize = TokenStandardizer(encoder.num_blocks, encoder.width)
+        self.standardize = TokenStandardizer(encoder.num_layers, encoder.width)
         self.dropout = nn.Dropout2d(0.0)  # a training stage says how much
         make = linear_head if config.kind == LINEAR else conv_head
-        self.head = make(encoder.num_blocks * encoder.width, num_classes, self.dropout)
+        self.head = make(encoder.num_layers * encoder.width, num_classes, self.dropout)
 
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, h, w, 3) uint8 -> tokens of every block that is read."""
-        return encode_frozen(self.encoder, images)
+        return encode_tokens(self.encoder, images)
 
     def classify(self, features: Features) -> torch.Tensor:
         """Features of B frames -> probabilities (B, K, h/4, w/4)."""

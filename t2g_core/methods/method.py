@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
-from t2g_core.encoders.preprocess import fit_size, normalise, resize
+from t2g_core.encoders.frozen_vit import AfterBlock, EncoderConfig, FrozenEncoder
+from t2g_core.encoders.preprocess import PATCH, fit_size, normalise, resize
 from t2g_core.losses.common import common_losses
 from t2g_core.schedule import StageConfig, TrainConfig
 
@@ -229,12 +229,17 @@ def split(features: Features) -> list[Features]:
     return [tuple(x[i : i + 1] for x in features) for i in range(len(features[0]))]
 
 
-def encode_frozen(encoder: nn.Module, images: torch.Tensor) -> Features:
-    """Tokens of a frozen encoder as maps: images (B, h, w, 3) uint8 -> one (B, h/16, w/16, C) a
-    layer."""
-    normalised = normalise(images)
-    grid = images.shape[1] // 16, images.shape[2] // 16
-    return tuple(tokens.unflatten(1, grid) for tokens in encoder(normalised))
+def encode_tokens(
+    encoder: nn.Module, images: torch.Tensor, after_block: AfterBlock | None = None
+) -> Features:
+    """Tokens of an encoder as maps: images (B, h, w, 3) uint8 -> one (B, h/16, w/16, C) a block
+    that is read.
+
+    after_block: what rewrites tokens inside the encoder, see `FrozenEncoder.forward`.
+    """
+    grid = images.shape[1] // PATCH, images.shape[2] // PATCH
+    tokens = encoder(normalise(images), after_block)
+    return tuple(x.unflatten(1, grid) for x in tokens)
 
 
 def flatten_clips(frames: Iterable[torch.Tensor]) -> list[torch.Tensor]:

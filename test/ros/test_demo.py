@@ -93,8 +93,8 @@ def test_the_clip_begins_with_an_empty_buffer_and_consistency_is_recorded(finish
         topics = {c.topic for c in reader.connections}
     assert "/diagnostics" in topics
     first = next(report for report in reports if report.reset_reason)
-    assert (first.reset_reason, first.buffer_fill) == ("stamp_went_back", 1)
-    assert reports[-1].buffer_fill > 1
+    assert (first.reset_reason, first.memory_fill) == ("stamp_went_back", 1 / 8)
+    assert reports[-1].memory_fill > 1 / 8
 
 
 def test_a_clip_that_does_not_exist_ends_with_a_sentence(tmp_path):

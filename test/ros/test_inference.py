@@ -115,7 +115,12 @@ def test_a_model_that_is_swapped_in_starts_the_clips_anew(node, cameras, monkeyp
         wait_for(lambda n=number: len(published) == n + 1)
     assert inference.stop(10)
     assert [segmenter for _, segmenter in published] == [first, first, second, second]
-    assert [f.buffer_fill for f, _ in published] == [1, 2, 1, 1]  # the second has no memory
+    assert [f.memory_fill for f, _ in published] == [
+        1 / 3,
+        2 / 3,
+        None,
+        None,
+    ]  # the second has no memory
     assert [f.reset is not None for f, _ in published] == [True, False, True, False]
     assert np.array_equal(
         published[2][0].result.mask, second.step(picture(2), second.start())[0].mask

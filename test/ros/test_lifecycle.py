@@ -72,7 +72,7 @@ def test_a_manager_leads_the_node_through_all_states(tmp_path, checkpoint):
                 harness.segment(message_of(picture(number), 10.0 + number / 10))
                 told = harness.consistency[0]
                 expected = TemporalConsistency.RESET_NONE if number else "start"
-                assert (told.reset_reason, told.buffer_fill) == (expected, number + 1)
+                assert (told.reset_reason, 8 * told.memory_fill) == (expected, number + 1)
             harness.images.publish(message_of(picture(2), 10.2))
             assert change(harness, "deactivate")
             listen(harness, 0.3)
@@ -135,7 +135,7 @@ def test_four_cameras_of_different_sizes_share_a_model_and_nothing_else(tmp_path
             expected = offline.step(image, offline.start())[0].mask
             assert (camera.mask[0].height, camera.mask[0].width) == SIZES[name]
             assert (np.frombuffer(camera.mask[0].data, np.uint8) == expected.ravel()).mean() > 0.98
-            assert [told.buffer_fill for told in camera.consistency] == [1, 2]
+            assert [8 * told.memory_fill for told in camera.consistency] == [1, 2]
 
         harness.call(Trigger, "left/reset", Trigger.Request())
         harness.call(SetBool, "rear/set_enabled", SetBool.Request(data=False))
@@ -143,7 +143,7 @@ def test_four_cameras_of_different_sizes_share_a_model_and_nothing_else(tmp_path
             camera.images.publish(message_of(picture(2, *SIZES[name]), 7.0))
         awaited = [camera for name, camera in cameras.items() if name != "rear"]
         harness.wait_for(lambda: all(len(c.consistency) == 3 for c in awaited), "masks")
-        fills = {n: [t.buffer_fill for t in c.consistency] for n, c in cameras.items()}
+        fills = {n: [8 * t.memory_fill for t in c.consistency] for n, c in cameras.items()}
         assert fills == {
             "front": [1, 2, 3], "left": [1, 2, 1], "right": [1, 2, 3], "rear": [1, 2]
         }  # fmt: skip
@@ -184,7 +184,7 @@ def test_a_checkpoint_is_swapped_while_masks_go_on(tmp_path, checkpoint):
         classes = []
         harness.node.create_subscription(ClassList, "/segmenter/classes", classes.append, latched)
         harness.segment(message_of(picture(0), 1.0))
-        before = harness.consistency[0].buffer_length
+        assert harness.consistency[0].memory_fill == 1 / 8
 
         def load(path):
             return harness.call(
@@ -208,7 +208,7 @@ def test_a_checkpoint_is_swapped_while_masks_go_on(tmp_path, checkpoint):
         assert swapped.result().success, swapped.result().message
         assert during  # masks that came while it was loading
         harness.segment(message_of(picture(number), 1.0 + number / 10))
-        assert before != harness.consistency[0].buffer_length == 2
+        assert harness.consistency[0].memory_fill == 1 / 2  # it starts anew, and looks back on 2
         harness.wait_for(lambda: len(classes) == 2, "the classes of both")
         assert harness.values()["checkpoint"] == str(other)
 

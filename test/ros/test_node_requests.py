@@ -90,13 +90,13 @@ def test_whoever_comes_late_gets_the_classes(harness):
 def test_a_reset_on_request_starts_a_new_clip(harness):
     for number in range(2):
         harness.segment(message_of(picture(number), 20 + number / 10))
-    assert harness.consistency[0].buffer_fill == 2
+    assert harness.consistency[0].memory_fill == 2 / 8
     assert harness.call(Trigger, "reset", Trigger.Request()).success
     harness.segment(message_of(picture(2), 20.2))
     message = harness.consistency[0]
-    assert (message.buffer_fill, message.reset_reason) == (1, TemporalConsistency.RESET_REQUEST)
+    assert (message.memory_fill, message.reset_reason) == (1 / 8, TemporalConsistency.RESET_REQUEST)
     harness.segment(message_of(picture(3), 20.3))
-    assert harness.consistency[0].buffer_fill == 2  # once
+    assert harness.consistency[0].memory_fill == 2 / 8  # once
 
 
 def test_switched_off_it_counts_images_and_goes_on_when_switched_on(harness):

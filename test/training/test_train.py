@@ -34,7 +34,10 @@ def data(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("head", ["time2general", "no_memory", "conv"])
+@pytest.mark.usefixtures("toys")
+@pytest.mark.parametrize(
+    "head", ["time2general", "no_memory", "conv", "toy_adapter", "toy_recurrent"]
+)
 def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch, head):
     config = small_config(head)
     torch.manual_seed(2)  # the random encoder

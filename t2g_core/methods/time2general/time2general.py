@@ -20,7 +20,7 @@ from t2g_core.methods.method import (
     Prediction,
     Prepared,
     StepS,
-    encode_frozen,
+    encode_tokens,
     flatten_clips,
 )
 from t2g_core.methods.time2general.config import Time2GeneralConfig
@@ -67,9 +67,9 @@ class Time2General(Method):
     def __init__(self, config: Time2GeneralConfig, encoder: nn.Module, num_classes: int):
         super().__init__(config, encoder, num_classes)
         self.clip_length = config.clip_length
-        layers = encoder.num_blocks * (1 if config.depth is None else 2)
+        layers = encoder.num_layers * (1 if config.depth is None else 2)
         self.standardize = TokenStandardizer(layers, encoder.width)
-        self.head = Time2GeneralHead(config, encoder.width, encoder.num_blocks, num_classes)
+        self.head = Time2GeneralHead(config, encoder.width, encoder.num_layers, num_classes)
 
     # Inference.
 
@@ -84,7 +84,7 @@ class Time2General(Method):
 
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, h, w, 3) uint8 -> tokens of every block that is read, RGB then depth."""
-        return encode_frozen(self.encoder, images)
+        return encode_tokens(self.encoder, images)
 
     def encode_frames(self, features: Features) -> FrameMaps:
         """Everything that depends on each of B frames alone."""
