@@ -91,7 +91,7 @@ class DeformableMemoryAttention(nn.Module):
         reference = self.to_reference(queries).sigmoid()[:, :, None, None, None, None]
         points = reference + self.to_offset(aged).unflatten(-1, (*shape, 2)) / extent
         logits = self.to_weight(aged).unflatten(-1, shape).transpose(2, 3)  # (B, Q, h, T, L, P)
-        logits = logits + share[:, None, None, :, None, None]
+        logits = logits + share[:, None, None, :, None, None].to(logits.dtype)
         weights = logits.flatten(3).softmax(dim=-1).view_as(logits)
         return points, weights.transpose(2, 3)
 

@@ -8,11 +8,20 @@ import cv2
 import numpy as np
 import torch
 
+from t2g_core.encoders.preprocess import PIXEL_MEAN, PIXEL_STD
+
 CELL = 4  # pixels of half the frame
 SMALLEST = 12  # pixels that a side of an image must have to be searched
 BOX = 17  # pixels of half the frame over which contrast is made alike
 NOISE = 2.0  # grey values; what varies less is no structure
 SPREAD = 40.0  # grey values of one standard deviation afterwards
+LUMA = np.float32([0.299, 0.587, 0.114])
+
+# What each value of a channel adds to a grey value, up to a constant. In the steps of the encoder's
+# normalisation and back: rounded so, a mask is what it was when the model was trained, to the bit.
+MEAN, STD = np.float32(PIXEL_MEAN), np.float32(PIXEL_STD)
+GREY = (np.arange(256, dtype=np.float32)[:, None] - MEAN * 255) / (STD * 255) * (STD * LUMA * 255)
+GREY = GREY[None]  # (1, 256, 3), as OpenCV takes a table
 
 
 class Motion(NamedTuple):
@@ -33,9 +42,9 @@ def structure(image: np.ndarray) -> np.ndarray:
     Haze, glare and shade change mean and contrast over long distances and from frame to frame; what
     is left of a scene under them moves as the scene does.
     """
-    grey = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY)
-    half = image.shape[1] // 2, image.shape[0] // 2
-    grey = cv2.resize(grey, half, interpolation=cv2.INTER_AREA)
+    red, green, blue = cv2.split(cv2.LUT(image, GREY))
+    grey = red + green + blue
+    grey = (grey[::2, ::2] + grey[::2, 1::2] + grey[1::2, ::2] + grey[1::2, 1::2]) / 4
     detail = grey - cv2.blur(grey, (BOX, BOX))
     variance = cv2.blur(detail * detail, (BOX, BOX))
     spread = np.sqrt(np.maximum(variance, 0)) + NOISE  # running sums are rounded below zero

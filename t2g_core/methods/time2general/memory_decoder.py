@@ -180,7 +180,7 @@ class MemoryAttention(nn.Module):
             reads.append(weights @ value)
         top, total = torch.stack(tops, dim=-1), torch.stack(totals, dim=-1)  # (B, h, Q, T)
         shares = top + total.log() + query @ age_key.transpose(-1, -2)
-        shares = (shares + share[:, None, None]).softmax(dim=-1)
+        shares = (shares + share[:, None, None].to(shares.dtype)).softmax(dim=-1)
         read = (torch.stack(reads, dim=-2) * (shares / total)[..., None]).sum(dim=-2)
         read = read + shares @ age_value  # (B, h, Q, d/h)
         return self.out(read.transpose(1, 2).flatten(2))
