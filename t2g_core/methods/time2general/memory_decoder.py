@@ -74,10 +74,13 @@ class SpatioTemporalMemoryDecoder(nn.Module):
         return memory[..., -height * width :, :].clone()  # a view would hold on to all of it
 
     def empty(self, batch: int, sizes: list[tuple[int, int]], device: torch.device) -> torch.Tensor:
-        """A slot of a stream's memory that holds no frame: zeros shaped as `as_past` gives it."""
-        dim = self.scale_embedding.shape[1]
-        scales = [torch.zeros(batch, h * w, dim, device=device) for h, w in sizes]
-        return torch.zeros_like(self.as_past(self.to_memory(scales), sizes))
+        """A slot of a stream's memory that holds no frame: zeros of the shape and type of what
+        `as_past` gives for frames of these sizes."""
+        token = torch.zeros(batch, 1, self.scale_embedding.shape[1], device=device)
+        like = self.to_memory([token] * len(sizes))  # (..., N, width) of a frame of one token
+        read = sizes[-1:] if self.coarse_past else sizes
+        tokens = sum(height * width for height, width in read)
+        return like.new_zeros(*like.shape[:-2], tokens, like.shape[-1])
 
     def forward(
         self,
