@@ -52,8 +52,7 @@ class Checkpoint:
             if encoder_weights:
                 config = replace(config, encoder=replace(config.encoder, weights=encoder_weights))
             encoder = config.build_encoder(device)
-        with torch.device("meta"):  # no weights to draw: they come next
-            method = config.build_method(encoder, len(self.class_names))
+        method = config.build_method(encoder, len(self.class_names))
         trained = {name: _as_tokens_lie(tensor) for name, tensor in self.trained.items()}
         method.load_state_dict(trained, strict=False, assign=True)  # shapes are checked by then
         return method.eval().to(device)

@@ -105,10 +105,10 @@ class Time2General(Method):
         """Slots without a frame."""
         batch, *grid, _ = features[0].shape
         device, head = features[0].device, self.head
-        frames = ()
-        if self.clip_length > 1:
-            empty = head.decoder.empty(batch, head.sizes(tuple(grid)), device)
-            frames = (empty,) * (self.clip_length - 1)
+        sizes = head.sizes(tuple(grid))
+        frames = tuple(  # tensors of their own: an exporter takes one given twice for one input
+            head.decoder.empty(batch, sizes, device) for _ in range(self.clip_length - 1)
+        )
         count = torch.zeros(batch, dtype=torch.int64, device=device)
         return StreamMemory(frames, count, self._no_pixels(batch, tuple(grid), device))
 
