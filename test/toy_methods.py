@@ -16,6 +16,7 @@ from t2g_core.methods.method import (
     Method,
     MethodConfig,
     Motion,
+    ParameterGroup,
     Prediction,
     StepS,
     encode_tokens,
@@ -49,6 +50,10 @@ class ToyAdapter(Method):
     def probs(self, features: Features) -> torch.Tensor:
         logits = self.classifier(features[-1].movedim(-1, 1))
         return F.interpolate(logits, scale_factor=4, mode="bilinear").softmax(dim=1)
+
+    def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
+        scales = ParameterGroup([self.scales], rate=0.5, decays=False)
+        return [ParameterGroup(list(self.classifier.parameters())), scales]
 
     def step(
         self, features: Features, state: tuple[()], motion: Motion, step_s: StepS

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
 from t2g_core.labels import IGNORE_INDEX
@@ -114,6 +113,8 @@ def match(
     masks: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Hungarian matching of queries to the classes present: indices (M,) of both sides."""
+    from scipy.optimize import linear_sum_assignment  # only a training needs SciPy
+
     cost = -CLASS_WEIGHT * class_logits.softmax(-1)[:, classes.long()]
     cost = cost + MASK_WEIGHT * pairwise_cross_entropy(mask_logits, masks)
     cost = cost + DICE_WEIGHT * pairwise_dice(mask_logits, masks)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import scipy.optimize  # noqa: F401, of the set loss: where it is missing, that is said at once
 import torch
 from torch import nn
 from tqdm import tqdm

@@ -40,10 +40,7 @@ def leaves(value) -> list[torch.Tensor]:
     return [x for part in value for x in leaves(part)] if isinstance(value, tuple) else []
 
 
-@pytest.mark.usefixtures("toys")
-@pytest.mark.parametrize(
-    "head", ["time2general", "deformable", "depth", "no_memory", "conv", "toy_recurrent"]
-)
+@pytest.mark.parametrize("head", ["time2general", "deformable"])
 @torch.no_grad()
 def test_what_is_exported_streams_as_the_method_does_from_the_first_frame_on(head):
     method = small_method(head)

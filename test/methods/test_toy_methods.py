@@ -62,6 +62,16 @@ def test_the_gradient_reaches_block_0_through_weights_that_stay_as_they_are():
     assert all(p.grad is None for p in method.encoder.parameters())
 
 
+def test_groups_of_parameters_have_rates_of_their_own_and_may_not_decay():
+    method, config, (stage,) = small_method("toy_adapter"), small_config("conv").train, stages(1)
+    optimizer = make_optimizer(method, stage, config, None)
+    found = [(len(g["params"]), g["rate"], g["weight_decay"]) for g in optimizer.param_groups]
+    assert found == [(2, 1.0, 0.05), (1, 0.5, 0.0)]
+    optimizer.state[method.scales]["step"] = torch.tensor(7.0)
+    after = make_optimizer(method, stage, config, optimizer)  # the next stage goes on with it
+    assert after.state[method.scales]["step"] == 7 and not after.state[method.classifier.weight]
+
+
 def test_scalars_of_zero_give_the_frozen_tokens_and_the_class_token_is_left_alone():
     method = small_method("toy_adapter")
     images = torch.randn(1, 3, 64, 96)
@@ -108,9 +118,7 @@ def test_a_loss_that_is_not_named_is_an_error_and_not_left_out():
     method = small_method("toy_recurrent")
     assert train_step(method).keys() == {"pixel", "mtc", "keep"}
     method.loss_names = ("pixel", "mtc")
-    with pytest.raises(
-        ValueError, match="losses gave keep; loss_names has pixel, mtc"
-    ):
+    with pytest.raises(ValueError, match="losses gave keep; loss_names has pixel, mtc"):
         train_step(method)
 
 
