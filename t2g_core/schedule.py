@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from t2g_core.device import BF16, FP32
 
 ALL, FRAME_PATH, TEMPORAL = "all", "frame_path", "temporal"  # what a stage trains
+PHOTOMETRIC, HARSH = "photometric", "harsh"  # distortions
+MEAN, SUM = "mean", "sum"
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,9 @@ class StageConfig:
     dropout: probability with which a channel of the pixels' context is left out, others in each
         frame. On frames that it has learned from the frame path errs little; a memory that is to
         learn what averaging is good for needs one that errs as it does elsewhere.
-    clip_frames: most frames of a clip; their number is drawn anew each iteration, long ones more
-        often, so that a filling memory is a seen case. 1: frames alone.
+    clip_frames: most frames of a clip; 1: frames alone. random_length: whether their number is
+        drawn anew each iteration, long clips more often, so that a filling memory is a seen case;
+        otherwise every clip has all of them.
     frames_per_step: an iteration takes as many clips as fit into it, at least one.
     plain_share: share of the clips of undistorted frames (whole frames, of which an iteration cuts
         a window); the others are distorted crops.
@@ -35,6 +38,7 @@ class StageConfig:
     plain_share: float
     trains: str = ALL
     dropout: float = 0.0
+    random_length: bool = True
 
     def __post_init__(self):
         if self.trains not in (ALL, FRAME_PATH, TEMPORAL):
@@ -51,9 +55,14 @@ class TrainConfig:
 
     stages: run one after the other.
     clip_frames: frames of a distorted clip as it is drawn; a stage takes windows of it.
-    crop_size: width, height of what an iteration sees. crop_share: smallest and largest side
-        of a distorted crop, as a share of the largest box of that shape in the frame;
-        max_class_share: crops that one class fills beyond it are drawn again.
+    crop_size: width, height of what an iteration sees. zoom: how large things are in a distorted
+        crop, smallest and largest, in units of their size at inference, where a whole frame is
+        resized to the area of `input_size`. It is the same for every data set: multi-scale resizing
+        and random cropping in one. What of a crop lies beyond its frame is void, as where the field
+        pads. max_class_share: crops that one class fills beyond it are drawn again.
+    distortion: of the crops' colours. `photometric`: the field's brightness, contrast, saturation
+        and hue, once a clip. `harsh`: also filters, noise, blur, JPEG, erasing and uneven light, in
+        half of the clips another one each frame: a robustness method in itself, not the paper's.
     strides: frames between neighbours of a clip, drawn once a clip; 0 repeats one frame under a
         slow virtual camera move, which stands for the dense limit of a sparse source.
     cached_clips: clips drawn, distorted and, where the method's features can be kept, encoded
@@ -61,7 +70,8 @@ class TrainConfig:
     warmup: iterations of each stage over which the learning rate rises.
     precision: `bf16` (autocast) or `fp32`. accumulate: micro-batches of an iteration, whose
         gradients are averaged; several processes share them.
-    points: pixels sampled a frame by the set loss.
+    points: pixels sampled a frame by the set loss. set_stages: `sum` of its values at the decoder's
+        stages, as Mask2Former's frameworks have it, or their `mean`.
     *_weight: weights of the losses; class_balance: exponent b of the class weights f^-b.
     """
 
@@ -69,8 +79,9 @@ class TrainConfig:
     stages: tuple[StageConfig, ...]
     clip_frames: int
     crop_size: tuple[int, int]
-    crop_share: tuple[float, float]
+    zoom: tuple[float, float]
     max_class_share: float
+    distortion: str
     strides: tuple[int, ...]
     cached_clips: int
     warmup: int
@@ -86,6 +97,7 @@ class TrainConfig:
     precision: str
 
     accumulate: int = 1
+    set_stages: str = MEAN
     jaccard_weight: float = 0.0
 
     def __post_init__(self):
@@ -95,6 +107,16 @@ class TrainConfig:
                 f"train.stages: expected at least one, with clip_frames of 1 to "
                 f"{self.clip_frames}, train.clip_frames, got {longest}"
             )
+        if not 0 < self.zoom[0] <= self.zoom[1]:
+            raise ValueError(
+                f"train.zoom: expected two values above 0, the smaller first, got {self.zoom}"
+            )
+        if self.distortion not in (PHOTOMETRIC, HARSH):
+            raise ValueError(
+                f"train.distortion: expected {PHOTOMETRIC} or {HARSH}, got {self.distortion!r}"
+            )
+        if self.set_stages not in (MEAN, SUM):
+            raise ValueError(f"train.set_stages: expected {MEAN} or {SUM}, got {self.set_stages!r}")
         if self.precision not in (BF16, FP32):
             raise ValueError(f"train.precision: expected bf16 or fp32, got {self.precision!r}")
 

@@ -43,8 +43,8 @@ STAGES = (
 )
 TRAIN = TrainConfig(
     seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),
-    crop_share=(0.5, 0.9), max_class_share=1.0, strides=(0, 1), cached_clips=3, warmup=1,
-    weight_decay=0.05, clip_gradient=1.0, ema_decay=0.9, points=64, set_weight=0.3,
+    zoom=(1.1, 2.0), max_class_share=1.0, distortion="harsh", strides=(0, 1), cached_clips=3,
+    warmup=1, weight_decay=0.05, clip_gradient=1.0, ema_decay=0.9, points=64, set_weight=0.3,
     pixel_weight=1.0, class_balance=0.3, mtc_weight=1.0, mtc_trim=0.2, precision="fp32",
     accumulate=1,
 )  # fmt: skip

@@ -33,7 +33,7 @@ def test_all_models_are_trained_alike():
         "crop_size",
         "strides",
         "seed",
-        "crop_share",
+        "zoom",
         "max_class_share",
         "cached_clips",
         "class_balance",

@@ -1,4 +1,4 @@
-"""The data sets by the name that ``--data`` and ``train.dataset`` give them."""
+"""The data sets by the name that ``--data`` gives them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ _LOADERS = {
     "cityscapes": (FIFTEEN_CLASSES, cityscapes_splits, load_cityscapes),
     "kitti360": (FIFTEEN_CLASSES, kitti360_splits, load_kitti360),
     "apolloscape": (FIFTEEN_CLASSES, apolloscape_splits, load_apolloscape),
+}
+FRAME_SIZES = {  # width, height of an image, as released
+    "camvid": (960, 720),
+    "camvid15": (960, 720),
+    "cityscapes": (2048, 1024),
+    "kitti360": (1408, 376),
+    "apolloscape": (3384, 2710),
 }
 OWN_VIDEO = "own"
 NAMES = (*_LOADERS, OWN_VIDEO)

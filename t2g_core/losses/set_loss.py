@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from t2g_core.labels import IGNORE_INDEX
+from t2g_core.schedule import MEAN, SUM
 
 CLASS_WEIGHT, MASK_WEIGHT, DICE_WEIGHT, NO_OBJECT_WEIGHT = 2.0, 5.0, 5.0, 0.1
 
@@ -34,12 +35,14 @@ def set_loss(
     pixels: torch.Tensor,
     target: torch.Tensor,
     points: int,
+    stages: str = MEAN,
 ) -> torch.Tensor:
-    """Mean over the clips and the decoder stages of the matched class, mask and dice losses.
+    """Mean over the clips of the matched class, mask and dice losses.
 
     class_logits (B, stages, Q, K + 1), last: no object; mask_embeddings (B, stages, Q, p); pixels
     (B, T, p, h, w); target (B, T, H, W): class ids at the input's size; points: pixels sampled a
-    frame. A clip without a labelled point costs zero, with a gradient.
+    frame; stages: `mean` or `sum` of those of the decoder's stages. A clip without a labelled point
+    costs zero, with a gradient.
     """
     losses = []
     for b in range(target.shape[0]):
@@ -50,7 +53,8 @@ def set_loss(
         mask_logits = mask_embeddings[b] @ samples.features.T  # (stages, Q, P)
         for logits, masks in zip(class_logits[b], mask_logits, strict=True):
             losses.append(stage_loss(logits, masks, samples.target))
-    return torch.stack(losses).mean()
+    mean = torch.stack(losses).mean()
+    return mean * class_logits.shape[1] if stages == SUM else mean
 
 
 def sample_points(pixels: torch.Tensor, target: torch.Tensor, points: int) -> PointSamples:

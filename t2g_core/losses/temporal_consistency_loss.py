@@ -6,6 +6,8 @@ import torch
 
 from t2g_core.labels import IGNORE_INDEX
 
+SUM_TOLERANCE = 0.01  # bfloat16 has steps of 0.004 below one
+
 
 def masked_temporal_consistency_loss(
     probs: torch.Tensor,
@@ -14,12 +16,13 @@ def masked_temporal_consistency_loss(
     decay: float = 0.5,
     num_scales: int = 3,
     ignore_index: int = IGNORE_INDEX,
+    from_logits: bool = False,
 ) -> torch.Tensor:
     """Penalty on probability changes where the label stays the same.
 
-    probs (B, T, K, H, W): probabilities over K, of any per-frame segmenter. Pass real
-        probabilities: a softmax over scores that already lie in [0, 1] shrinks a full flip from
-        an L1 of 2.0 to about 0.2.
+    probs (B, T, K, H, W): probabilities over K, of any per-frame segmenter; with from_logits its
+        logits, of which the softmax is taken. Scores that already lie in [0, 1] are neither: a
+        softmax over them shrinks a full flip from an L1 of 2.0 to about 0.2.
     target (B, T, H, W): class ids.
     trim: tau, the share of largest differences left out; decay: alpha; num_scales: S, frame
         distances 1, 2, 4, ...
@@ -29,7 +32,8 @@ def masked_temporal_consistency_loss(
     out; without any, the result is a zero that still has a gradient.
 
     Raises:
-        ValueError: shapes do not fit or trim is outside [0, 1].
+        ValueError: shapes do not fit, trim is outside [0, 1], or probabilities do not sum to one
+            over K.
     """
     if probs.dim() != 5 or target.shape != probs.shape[:2] + probs.shape[3:]:
         raise ValueError(
@@ -38,12 +42,26 @@ def masked_temporal_consistency_loss(
         )
     if not 0.0 <= trim <= 1.0:
         raise ValueError(f"trim: expected a value in [0, 1], got {trim}")
+    if from_logits:
+        probs = probs.softmax(dim=2)
+    check_sums(probs)
     terms = []
     for scale in range(num_scales):
         differences = stable_differences(probs, target, 2**scale, ignore_index)
         if differences.numel():
             terms.append(decay**scale * trimmed_mean(differences, trim))
     return torch.stack(terms).mean() if terms else probs.sum() * 0.0
+
+
+def check_sums(probs: torch.Tensor) -> None:
+    """Raise ValueError where probabilities (B, T, K, H, W) do not sum to one over K."""
+    sums = probs.detach().sum(dim=2)
+    low, high = sums.min().item(), sums.max().item()
+    if not 1 - SUM_TOLERANCE <= low <= high <= 1 + SUM_TOLERANCE:
+        raise ValueError(
+            f"expected probabilities that sum to one over K, got sums from {low:.3g} to "
+            f"{high:.3g}: logits need from_logits=True, scores a division by their sum"
+        )
 
 
 def stable_differences(

@@ -132,12 +132,13 @@ def corrupt_split(args: argparse.Namespace, dataset: Dataset) -> str:
 
 def measure_loading(args: argparse.Namespace, workers: int) -> str:
     """Time drawing, cutting and distorting clips; the workers' start is not counted."""
-    config = load_config(args.config, args.changes).train
+    loaded = load_config(args.config, args.changes)
+    config = loaded.train
     if config is None:
         raise ValueError(f"{args.config} has no section train")
     name = args.data or recognise(args.root)
     videos = open_dataset(name, args.root).load_videos(args.split or "train")
-    clips = ClipLoader(ClipSampler(videos, config), workers)
+    clips = ClipLoader(ClipSampler(videos, config, loaded.input_size), workers)
     warm = max(1, workers)
     clips.begin(range(warm + args.clips))
     for number in range(warm):

@@ -124,6 +124,25 @@ def test_json_holds_what_the_table_says(capsys):
     assert parts["frame head"]["trainable"] > 1e6
 
 
+@pytest.mark.parametrize(
+    ("data", "inference", "void"),
+    [("kitti360", [1408, 368], 1 - 368 / 1024), ("cityscapes", [1024, 512], 0.5)],
+)
+def test_the_zoom_of_a_training_beside_inference_is_printed(data, inference, void, capsys):
+    words = ["info", str(CONFIGS / "paper_vits.yaml"), "--size", "96x64", "--data", data]
+    assert main(words) == 0
+    assert "things are 0.5 to 2 times as large as there" in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    zoom = json.loads(capsys.readouterr().out)["zoom"]
+    assert (zoom["data"], zoom["inference"], zoom["crop"]) == (data, inference, [512, 512])
+    assert (zoom["smallest"], zoom["largest"]) == (0.5, 2.0)
+    # at half size a frame fills min(1, 0.5 w / 512) by min(1, 0.5 h / 512) of the crop
+    assert zoom["void"] == pytest.approx(1 - min(1, inference[0] / 1024) * inference[1] / 1024)
+    assert zoom["void"] == pytest.approx(void)
+    assert main([*words, "--set", "train=null"]) == 2
+    assert "--data: the config has no section train" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["96", "96x60", "0x16", "axb", "16x16x16"])
 def test_a_size_that_is_none_is_named(text):
     with pytest.raises(ValueError, match="WIDTHxHEIGHT in multiples of 16"):

@@ -36,6 +36,18 @@ def test_every_output_gets_a_finite_gradient():
     assert (clip[2].grad.abs().sum(dim=(0, 2, 3, 4)) > 0).all()  # of both frames
 
 
+def test_stages_are_averaged_or_added_up():
+    """Mask2Former's frameworks add the losses of all ten outputs; a mean weighs a tenth of it."""
+    target = torch.zeros(1, 2, 32, 32, dtype=torch.int64)
+    target[..., 16:] = 2
+    found = {}
+    for stages in ("mean", "sum"):
+        clip = clip_of_two_frames()
+        torch.manual_seed(1)  # the sampled points
+        found[stages] = set_loss(*clip, target, 64, stages).item()
+    assert found["sum"] == pytest.approx(clip[0].shape[1] * found["mean"])  # two stages
+
+
 def test_a_clip_without_a_label_costs_zero_with_a_gradient():
     clip = clip_of_two_frames()
     loss = set_loss(*clip, torch.full((1, 2, 32, 32), 255), points=64)

@@ -82,3 +82,15 @@ def test_more_pixels_than_torch_quantile_can_take():
 def test_wrong_arguments_are_named(probs, target, trim, message):
     with pytest.raises(ValueError, match=message):
         masked_temporal_consistency_loss(torch.rand(probs), torch.zeros(target), trim)
+
+
+def test_logits_and_bare_scores_are_not_taken_for_probabilities():
+    """Raw logits once gave 2.85 where two is the most."""
+    torch.manual_seed(0)
+    logits, target = torch.randn(1, 3, 4, 5, 6), torch.zeros(1, 3, 5, 6, dtype=torch.long)
+    for scores in (logits, logits.sigmoid()):
+        with pytest.raises(ValueError, match="sum to one over K, got sums from .*from_logits=True"):
+            masked_temporal_consistency_loss(scores, target)
+    found = masked_temporal_consistency_loss(logits, target, from_logits=True)
+    expected = masked_temporal_consistency_loss(logits.softmax(dim=2), target)
+    assert 0 < found == expected <= 2

@@ -255,7 +255,9 @@ class Time2General(Method):
                 )
             )
             pixels, target = pixels.flatten(0, 1)[:, None], target.flatten(0, 1)[:, None]
-        losses["set"] = train.set_weight * set_loss(*queries, pixels, target, train.points)
+        losses["set"] = train.set_weight * set_loss(
+            *queries, pixels, target, train.points, train.set_stages
+        )
         return losses
 
     def frame_path_state(self) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Augmentation of a training clip: geometry drawn once a clip, photometric distortion a frame.
+"""Augmentation of a training clip: geometry drawn once a clip, and how its colours are distorted.
 
 Images are (H, W, 3) float32 RGB in [0, 1]. None of the distortions imitates weather (no haze over
 depth, no fractal fog, no flakes, streaks, drops or frost pictures): fog, frost, snow and spatter
@@ -7,6 +7,7 @@ stay unseen for the evaluation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from t2g_core.encoders.preprocess import resize
 from t2g_core.labels import IGNORE_INDEX
+from t2g_core.schedule import HARSH, PHOTOMETRIC
 
 Rng = np.random.Generator
 
@@ -23,7 +25,10 @@ MOVE_STEP_S = 1 / 15  # between the frames of a virtual drive: a usual camera's
 
 @dataclass(frozen=True)
 class Crop:
-    """A box of the frame in shares of its width and height, and a horizontal flip."""
+    """A box of the frame in shares of its width and height, and a horizontal flip.
+
+    It may reach beyond the frame.
+    """
 
     left: float
     top: float
@@ -33,23 +38,33 @@ class Crop:
 
 
 def draw_crop(
-    rng: Rng, share: tuple[float, float], size: tuple[int, int], frame: tuple[int, int]
+    rng: Rng,
+    zoom: tuple[float, float],
+    size: tuple[int, int],
+    frame: tuple[int, int],
+    input_size: tuple[int, int],
 ) -> Crop:
-    """A box of the aspect ratio of `size`, anywhere in a `frame` (both width, height in pixels).
+    """A box of a `frame` (width, height in pixels) that becomes `size` when it is resized.
 
-    Its side is between two shares of the largest such box's that fits: resized to `size`, that is
-    multi-scale resizing and random cropping in one.
+    zoom: the smallest and the largest factor by which things are larger then than at inference,
+    where the frame has the area of `input_size`; drawn evenly between the two. A box larger than
+    the frame holds all of it along that side.
     """
-    side = rng.uniform(*share)
-    wider = (size[0] * frame[1]) / (size[1] * frame[0])  # than the frame; below 1: narrower
-    width, height = side * min(1.0, wider), side * min(1.0, 1 / wider)
+    at_inference = math.sqrt(input_size[0] * input_size[1] / (frame[0] * frame[1]))
+    scale = rng.uniform(*zoom) * at_inference  # pixels of the crop, of a pixel of the frame
+    width, height = (s / (scale * f) for s, f in zip(size, frame, strict=True))
     return Crop(
-        rng.uniform(0, 1 - width),
-        rng.uniform(0, 1 - height),
+        rng.uniform(*between(width)),
+        rng.uniform(*between(height)),
         width,
         height,
         bool(rng.random() < 0.5),
     )
+
+
+def between(side: float) -> tuple[float, float]:
+    """Where a box of this side may begin: inside the frame, or so that the frame is inside it."""
+    return min(0.0, 1 - side), max(0.0, 1 - side)
 
 
 def camera_move(rng: Rng, crop: Crop, frames: int) -> list[Crop]:
@@ -61,13 +76,16 @@ def camera_move(rng: Rng, crop: Crop, frames: int) -> list[Crop]:
         width, height = crop.width * (1 - step) ** t, crop.height * (1 - step) ** t
         left = crop.left + (crop.width - width) / 2 + drift[0] * t
         top = crop.top + (crop.height - height) / 2 + drift[1] * t
-        left, top = np.clip(left, 0, 1 - width), np.clip(top, 0, 1 - height)
+        left, top = np.clip(left, *between(width)), np.clip(top, *between(height))
         boxes.append(Crop(left, top, width, height, crop.flip))
     return boxes
 
 
 def apply_crop(image: np.ndarray, crop: Crop, size: tuple[int, int], label: bool) -> np.ndarray:
-    """Cut the box and resize it to (width, height): as `resize`, or nearest for a label map."""
+    """Cut the box and resize it to (width, height): as `resize`, or nearest for a label map.
+
+    Beyond the frame an image is black and a label void.
+    """
     height, width = image.shape[:2]
     shrink = min(1.0, size[0] / (crop.width * width), size[1] / (crop.height * height))
     if shrink < 1 and not label:
@@ -80,19 +98,56 @@ def apply_crop(image: np.ndarray, crop: Crop, size: tuple[int, int], label: bool
             [0, scale_y, (0.5 - crop.top * height) * scale_y - 0.5],
         ]
     )
+    beyond = max(crop.width, crop.height) > 1 + 1e-6
     cut = cv2.warpAffine(
         image,
         matrix,
         size,
         flags=cv2.INTER_NEAREST if label else cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT if label else cv2.BORDER_REPLICATE,
-        borderValue=IGNORE_INDEX,
+        borderMode=cv2.BORDER_CONSTANT if label or beyond else cv2.BORDER_REPLICATE,
+        borderValue=IGNORE_INDEX if label else (0, 0, 0),
     )
     return np.ascontiguousarray(cut[:, ::-1]) if crop.flip else cut
 
 
-def distort_clip(images: list[np.ndarray], rng: Rng) -> list[np.ndarray]:
-    """Photometric distortion of a clip, so that a memory learns which frames to trust.
+def distort_clip(images: list[np.ndarray], rng: Rng, distortion: str) -> list[np.ndarray]:
+    """Change what the images of a clip look like; `distortion`: one of DISTORTION_KINDS."""
+    return DISTORTION_KINDS[distortion](images, rng)
+
+
+def photometric_clip(images: list[np.ndarray], rng: Rng) -> list[np.ndarray]:
+    """The field's photometric distortion, drawn once a clip."""
+    seed = int(rng.integers(2**32))
+    return [photometric(image, np.random.default_rng(seed)) for image in images]
+
+
+def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Brightness by up to 32 of 255, contrast and saturation by 0.5 to 1.5, hue by up to 36°.
+
+    Each with probability one half, contrast before or after the colours, as SSD (Liu et al., 2016)
+    and the segmentation frameworks since have it. (Their hue of 18 is in OpenCV's steps of two
+    degrees.)
+    """
+    if rng.random() < 0.5:
+        image = np.clip(image + rng.uniform(-32, 32) / 255, 0, 1)
+    factor = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
+    contrast_first = rng.random() < 0.5
+    if contrast_first:
+        image = np.clip(image * factor, 0, 1)
+    hue, saturation, value = cv2.split(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV))
+    if rng.random() < 0.5:
+        saturation = np.clip(saturation * rng.uniform(0.5, 1.5), 0, 1)
+    if rng.random() < 0.5:
+        hue = (hue + rng.uniform(-36, 36)) % 360
+    colours = cv2.merge([x.astype(np.float32) for x in (hue, saturation, value)])
+    image = cv2.cvtColor(colours, cv2.COLOR_HSV2RGB)
+    if not contrast_first:
+        image = image * factor
+    return np.clip(image, 0, 1).astype(np.float32)
+
+
+def harsh_clip(images: list[np.ndarray], rng: Rng) -> list[np.ndarray]:
+    """Distortion beyond the field's, so that a memory learns which frames to trust.
 
     Every fourth clip has one change of colour, as a clean video has; every fourth one distortion
     for all its frames, as one weather has; the others another one each frame.
@@ -105,6 +160,9 @@ def distort_clip(images: list[np.ndarray], rng: Rng) -> list[np.ndarray]:
         distort(image, np.random.default_rng(seed), harsh)
         for image, seed in zip(images, seeds, strict=True)
     ]
+
+
+DISTORTION_KINDS = {PHOTOMETRIC: photometric_clip, HARSH: harsh_clip}
 
 
 def distort(image: np.ndarray, rng: Rng, harsh: float = 0.67) -> np.ndarray:

@@ -27,9 +27,9 @@ from t2g_core.training.source import SourcePrints
 class TrainingBatches:
     """Clips of one length, about `frames_per_step` frames together, as the stage says.
 
-    The length T' is drawn anew each iteration, so that a filling buffer is a seen case, and short
-    clips come several at a time. Each clip is of undistorted frames, encoded whole and once
-    (`plain_share`), or a distorted crop.
+    Where the stage says so, their length T' is drawn anew each iteration, so that a filling memory
+    is a seen case, and short clips come several at a time. Each clip is of undistorted frames, seen
+    whole and cut (`plain_share`), or a distorted crop.
 
     Raises:
         ValueError: the crop is larger than the input, the method's features are not cacheable,
@@ -52,7 +52,7 @@ class TrainingBatches:
                 f"train.crop_size {c.crop_size} is larger than input_size {config.input_size}"
             )
         self.config = config
-        self.sampler = ClipSampler(videos, c)
+        self.sampler = ClipSampler(videos, c, config.input_size)
         self.clips = ClipLoader(self.sampler, workers)
         self.distorted = DistortedClips(self.clips, method, config, root, device, prints)
         self.plain = PlainFrames(method, config, root, device, prints)
@@ -89,6 +89,7 @@ class TrainingBatches:
         stage, _ = c.stage_of(number // c.accumulate)
         rng = np.random.default_rng([c.seed, 1, number])
         frames = int(rng.integers(1, stage.clip_frames + 1, size=2).max())
+        frames = frames if stage.random_length else stage.clip_frames
         count = max(1, stage.frames_per_step // frames)
         first = number * max(1, *(s.frames_per_step for s in c.stages))
         plain = rng.random(count) < stage.plain_share

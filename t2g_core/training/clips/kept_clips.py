@@ -34,7 +34,8 @@ SAMPLING = (
     "seed",
     "clip_frames",
     "crop_size",
-    "crop_share",
+    "zoom",
+    "distortion",
     "max_class_share",
     "strides",
     "precision",
@@ -128,7 +129,7 @@ class DistortedClips:
         prints: SourcePrints,
     ):
         train = asdict(config.train)
-        sampling = {k: train[k] for k in SAMPLING}
+        sampling = {k: train[k] for k in SAMPLING} | {"input_size": config.input_size}
         self.folder = cache_folder(root, asdict(prints), kept_of(method, config), sampling)
         self.sampler, self.method, self.device = sampler, method, device
         self.precision = config.train.precision
@@ -145,16 +146,13 @@ class DistortedClips:
             if not path.is_file():
                 keep(path, self._make(self.number(index)))
             return with_motion_images(self.method, read_clip(path, frames))
-        clip = self._make(index)
-        clip = clip._replace(
-            images=clip.images[frames],
-            labels=clip.labels[frames],
-            features=tuple(maps[frames] for maps in clip.features),
-        )
-        return with_motion_images(self.method, clip)
+        return with_motion_images(self.method, self._make(index, frames))
 
-    def _make(self, number: int) -> TrainingClip:
-        return make_clip(self.method, self.sampler(number), self.device, self.precision)
+    def _make(self, number: int, frames: slice = slice(None)) -> TrainingClip:  # noqa: B008, a value
+        """Some frames of a clip, the others not encoded."""
+        clip = self.sampler(number)
+        clip = Clip(clip.images[frames], clip.labels[frames], clip.step_s)
+        return make_clip(self.method, clip, self.device, self.precision)
 
     def missing(self, indices: Iterable[int]) -> list[int]:
         """Numbers of the sampler's clips at `indices` of the run that are still to be drawn."""

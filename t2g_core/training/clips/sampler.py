@@ -38,8 +38,9 @@ class ClipSampler:
         ValueError: no video is long enough for any stride of the config.
     """
 
-    def __init__(self, videos: list[Video], config: TrainConfig):
-        self.config = config
+    def __init__(self, videos: list[Video], config: TrainConfig, input_size: tuple[int, int]):
+        """input_size: width, height that give a frame's area at inference."""
+        self.config, self.input_size = config, input_size
         self.starts = {
             stride: [
                 (video, start)
@@ -66,7 +67,8 @@ class ClipSampler:
             apply_crop(read_image(frame.image_path), crop, size, label=False)
             for frame, crop in zip(frames, crops, strict=True)
         ]
-        images = distort_clip([image.astype(np.float32) / 255 for image in images], rng)
+        images = [image.astype(np.float32) / 255 for image in images]
+        images = distort_clip(images, rng, self.config.distortion)
         images = [(image * 255).round().astype(np.uint8) for image in images]
         cut = [apply_crop(y, crop, size, label=True) for y, crop in zip(labels, crops, strict=True)]
         return Clip(np.stack(images), np.stack(cut), step_s if stride else MOVE_STEP_S)
@@ -91,18 +93,14 @@ class ClipSampler:
         return [video.frames[start + stride * t] for t in range(self.config.clip_frames)]
 
     def _draw_crops(self, rng: np.random.Generator, label: np.ndarray, still: bool) -> list[Crop]:
-        frame = label.shape[1], label.shape[0]
+        c, frame = self.config, (label.shape[1], label.shape[0])
         for _ in range(20):  # then as it comes: a label may be void nearly everywhere
-            crop = draw_crop(rng, self.config.crop_share, self.config.crop_size, frame)
+            crop = draw_crop(rng, c.zoom, c.crop_size, frame, self.input_size)
             cut = apply_crop(label, crop, (96, 72), label=True)
             counts = np.bincount(cut[cut != IGNORE_INDEX], minlength=1)
-            if 0 < counts.max() <= self.config.max_class_share * counts.sum():
+            if 0 < counts.max() <= c.max_class_share * counts.sum():
                 break
-        return (
-            camera_move(rng, crop, self.config.clip_frames)
-            if still
-            else [crop] * self.config.clip_frames
-        )
+        return camera_move(rng, crop, c.clip_frames) if still else [crop] * c.clip_frames
 
 
 def labelled_positions(frames: list[VideoFrame]) -> list[int]:

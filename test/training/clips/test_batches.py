@@ -56,6 +56,23 @@ def test_short_clips_come_several_at_a_time(tmp_path, method, plain_share):
         assert [maps.shape for maps in clip.features] == [(frames, 4, 6, 192)] * 4
 
 
+def test_clips_of_one_length_fill_the_budget_exactly(tmp_path, method):
+    """The paper's four clips of five frames; drawn lengths would make six of them on average."""
+    stage = stages(12, plain_share=0.0, frames_per_step=12, random_length=False)
+    draw = batches(tmp_path, method, stages=stage)
+    assert {shapes(draw(i)) for i in range(4)} == {(4, 3)}
+
+
+def test_of_a_clip_that_is_not_kept_only_the_window_is_encoded(tmp_path, method, monkeypatch):
+    draw = batches(
+        tmp_path, method, cached_clips=0, stages=stages(12, plain_share=0.0, frames_per_step=1)
+    )
+    seen, encode = [], method.encode
+    monkeypatch.setattr(method, "encode", lambda images: seen.append(len(images)) or encode(images))
+    lengths = [shapes(draw(i))[1] for i in range(6)]
+    assert seen == lengths and min(lengths) < 3
+
+
 def test_an_iteration_depends_on_its_number_alone(tmp_path, method):
     first, second = batches(tmp_path / "a", method), batches(tmp_path / "b", method)
     second(0)

@@ -12,7 +12,7 @@ from t2g_core.training.clips.sampler import ClipSampler
 
 
 def test_clips_of_workers_are_those_of_the_sampler_and_errors_come_through(tmp_path, monkeypatch):
-    sampler = ClipSampler(brightness_videos(tmp_path), TRAIN)
+    sampler = ClipSampler(brightness_videos(tmp_path), TRAIN, (96, 64))
     expected = {number: sampler(number) for number in (4, 5, 6, 7, 9)}
     clips = ClipLoader(sampler, 1)
     try:

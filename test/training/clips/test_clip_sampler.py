@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,33 +11,40 @@ import pytest
 from small_model import TRAIN
 from small_runs import brightness_videos
 
+from t2g_core.config import load_config
+from t2g_core.encoders.preprocess import fit_size
 from t2g_core.training.clips.augment import (
     DISTORTIONS,
     Crop,
     apply_crop,
     camera_move,
     distort,
+    distort_clip,
     draw_crop,
+    photometric,
 )
 from t2g_core.training.clips.sampler import ClipSampler, draw_window
+
+SIZE = (96, 64)  # at inference
+CONFIGS = Path(__file__).parents[3] / "config"
 
 
 def test_a_clip_depends_on_seed_and_number_alone(tmp_path):
     videos = brightness_videos(tmp_path)
-    first, second = ClipSampler(videos, TRAIN), ClipSampler(videos, TRAIN)
+    first, second = ClipSampler(videos, TRAIN, SIZE), ClipSampler(videos, TRAIN, SIZE)
     second(3)  # having drawn others changes nothing
     for a, b in zip(first(7), second(7), strict=True):
         assert np.array_equal(a, b)
     assert not np.array_equal(first(7).images, first(8).images)
     assert not np.array_equal(
-        first(7).images, ClipSampler(videos, replace(TRAIN, seed=1))(7).images
+        first(7).images, ClipSampler(videos, replace(TRAIN, seed=1), SIZE)(7).images
     )
 
 
 @pytest.mark.parametrize(("stride", "step_s"), [(0, 1 / 15), (1, 1.0), (2, 2.0)])
 def test_a_clip_says_how_far_its_frames_are_apart(stride, step_s, tmp_path):
     """Of a virtual move as of a usual camera, of others by the video's rate, here 1 Hz."""
-    sampler = ClipSampler(brightness_videos(tmp_path), replace(TRAIN, strides=(stride,)))
+    sampler = ClipSampler(brightness_videos(tmp_path), replace(TRAIN, strides=(stride,)), SIZE)
     assert sampler(0).step_s == pytest.approx(step_s)
 
 
@@ -45,7 +53,7 @@ def test_images_and_labels_are_cut_alike():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 11, (60, 90), dtype=np.uint8)
     for _ in range(20):
-        crop = draw_crop(rng, (0.5, 0.9), (96, 64), (90, 60))
+        crop = draw_crop(rng, (1.1, 2.0), SIZE, (90, 60), SIZE)
         cut = apply_crop(label, crop, (96, 64), label=True)
         picture = apply_crop(cv2.merge([label * 20] * 3), crop, (96, 64), label=True)
         assert np.array_equal(picture[..., 0], cut * 20)
@@ -63,14 +71,14 @@ def test_geometry_is_drawn_once_a_clip(tmp_path):
     """At stride 1 a clip of identical frames has identical labels."""
     videos = brightness_videos(tmp_path)
     same = [replace(videos[0], frames=(videos[0].frames[0],) * 6)]
-    labels = ClipSampler(same, replace(TRAIN, strides=(1,)))(0).labels
+    labels = ClipSampler(same, replace(TRAIN, strides=(1,)), SIZE)(0).labels
     assert all(np.array_equal(labels[0], other) for other in labels[1:])
 
 
 def test_stride_0_is_a_slow_move_inside_the_frame():
     rng = np.random.default_rng(0)
     for _ in range(50):
-        boxes = camera_move(rng, draw_crop(rng, (0.5, 0.9), (96, 64), (90, 60)), 5)
+        boxes = camera_move(rng, draw_crop(rng, (1.1, 2.0), SIZE, (90, 60), SIZE), 5)
         for a, b in zip(boxes, boxes[1:], strict=False):
             assert 0.97 * a.width <= b.width <= a.width
             assert abs(b.left + b.width / 2 - a.left - a.width / 2) < 0.03
@@ -79,7 +87,7 @@ def test_stride_0_is_a_slow_move_inside_the_frame():
 
 def test_strides_choose_the_frames(tmp_path):
     videos = brightness_videos(tmp_path)
-    sampler = ClipSampler(videos, replace(TRAIN, strides=(2,), clip_frames=3))
+    sampler = ClipSampler(videos, replace(TRAIN, strides=(2,), clip_frames=3), SIZE)
     assert [start for _, start in sampler.starts[2]] == [0, 1]
     frames, step_s = sampler.draw_frames(np.random.default_rng(0), stride=2)
     assert np.diff([frame.number for frame in frames]).tolist() == [60, 60]
@@ -92,13 +100,15 @@ def test_videos_too_short_for_a_stride_are_an_error(tmp_path):
         ValueError,
         match=r"no video holds 3 frames at strides \[2\], one of them with a label; longest: 4",
     ):
-        ClipSampler(videos, replace(TRAIN, strides=(1, 2)))
+        ClipSampler(videos, replace(TRAIN, strides=(1, 2)), SIZE)
 
 
 def test_crops_filled_by_one_class_are_drawn_again(tmp_path):
     videos = brightness_videos(tmp_path)
     for index in range(10):
-        label = ClipSampler(videos, replace(TRAIN, max_class_share=0.5, strides=(1,)))(index).labels
+        label = ClipSampler(videos, replace(TRAIN, max_class_share=0.5, strides=(1,)), SIZE)(
+            index
+        ).labels
         assert np.bincount(label[-1][label[-1] != 255]).max() < 0.6 * label[-1].size
 
 
@@ -116,6 +126,42 @@ def test_each_distortion_changes_the_picture_and_keeps_it_a_picture(distortion):
     assert np.array_equal(image, before)  # the input is left alone
 
 
+def test_photometric_distortion_is_the_fields_and_once_a_clip():
+    rng = np.random.default_rng(1)
+    image = rng.uniform(0.2, 0.8, (24, 32, 3)).astype(np.float32)
+    seen = []
+    for _ in range(60):
+        first, second = distort_clip([image, image], rng, "photometric")
+        assert np.array_equal(first, second) and first.dtype == np.float32
+        assert 0 <= first.min() <= first.max() <= 1
+        seen.append(first)
+    assert len({x.tobytes() for x in seen}) > 40  # some are left as they are
+    assert any(np.allclose(x, image, atol=1e-3) for x in seen)
+    grey = np.full((4, 4, 3), 0.5, np.float32)  # colours of grey cannot change: light and contrast
+    values = [photometric(grey, np.random.default_rng(seed)).mean() for seed in range(300)]
+    brightest, darkest = (0.5 + 32 / 255) * 1.5, (0.5 - 32 / 255) * 0.5
+    assert darkest - 1e-3 <= min(values) < 0.25 and 0.85 < max(values) <= brightest + 1e-3
+
+
+def test_no_filter_touches_a_photometric_clip():
+    """A pixel's change depends on its colour alone: equal pixels stay equal, wherever they lie."""
+    rng = np.random.default_rng(2)
+    image = rng.random((2, 2, 3)).astype(np.float32).repeat(8, 0).repeat(8, 1)
+    for seed in range(20):
+        out = photometric(image, np.random.default_rng(seed))
+        assert np.array_equal(out, out[::8, ::8].repeat(8, 0).repeat(8, 1))
+
+
+def test_harsh_distortion_changes_from_frame_to_frame_in_half_of_the_clips():
+    image, rng = (
+        np.random.default_rng(0).random((24, 32, 3)).astype(np.float32),
+        np.random.default_rng(3),
+    )
+    pairs = [distort_clip([image, image], rng, "harsh") for _ in range(80)]
+    differ = sum(not np.array_equal(*pair) for pair in pairs)
+    assert 25 <= differ <= 55
+
+
 def test_distorted_images_stay_in_range_and_repeat():
     image = np.random.default_rng(0).random((48, 64, 3)).astype(np.float32)
     for seed in range(30):
@@ -126,15 +172,47 @@ def test_distorted_images_stay_in_range_and_repeat():
 
 
 def test_a_square_crop_of_a_wide_frame_is_square():
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        crop = draw_crop(rng, (0.5, 1.0), (64, 64), (200, 50))
-        assert crop.width * 200 == pytest.approx(crop.height * 50)
-        assert 0.5 <= crop.height <= 1.0 and 0 <= crop.left <= crop.left + crop.width <= 1
     circle = cv2.circle(np.zeros((50, 200), np.uint8), (100, 25), 12, 1, -1)
     cut = apply_crop(circle, Crop(0.375, 0.0, 0.25, 1.0, flip=False), (64, 64), label=True)
     rows, columns = np.flatnonzero(cut.any(axis=1)), np.flatnonzero(cut.any(axis=0))
     assert abs(len(rows) - len(columns)) <= 1
+
+
+FRAMES = {  # width, height of the five data sets' images
+    "camvid": (960, 720),
+    "cityscapes": (2048, 1024),
+    "kitti360": (1408, 376),
+    "apolloscape": (3384, 2710),
+    "own": (1920, 1080),
+}
+
+
+@pytest.mark.parametrize("name", ["paper_vits", "paper_vitb", "paper_vitl", "time2general_small"])
+@pytest.mark.parametrize("data", FRAMES)
+def test_a_crop_shows_things_at_about_the_size_they_have_at_inference(name, data):
+    """Between half and twice of it, and the size itself is among them, whatever the data set."""
+    config = load_config(CONFIGS / f"{name}.yaml")
+    frame, rng = FRAMES[data], np.random.default_rng(0)
+    inference = fit_size(frame, config.input_size)[0] / frame[0]
+    size, zoom = config.train.crop_size, config.train.zoom
+    crops = [draw_crop(rng, zoom, size, frame, config.input_size) for _ in range(200)]
+    across = [size[0] / (crop.width * frame[0]) / inference for crop in crops]
+    down = [size[1] / (crop.height * frame[1]) / inference for crop in crops]
+    assert across == pytest.approx(down)
+    assert 0.47 <= min(across) <= 1.05 and 1.5 <= max(across) <= 2.1  # fit_size rounds to 16
+
+
+def test_beyond_the_frame_a_crop_is_black_and_void():
+    rng = np.random.default_rng(0)
+    for _ in range(20):  # KITTI-360's shape: higher than the frame, and the frame inside it
+        crop = draw_crop(rng, (0.9, 1.0), (64, 64), (120, 32), (96, 48))
+        assert crop.height > 1 and crop.top <= 0 <= 1 <= crop.top + crop.height
+        assert 0 <= crop.left <= crop.left + crop.width <= 1
+    image, label = np.full((32, 120, 3), 200, np.uint8), np.full((32, 120), 4, np.uint8)
+    crop = Crop(0.25, -0.5, 0.5, 2.0, flip=False)
+    cut, ids = (apply_crop(x, crop, (60, 64), x is label) for x in (image, label))
+    assert (ids[:15] == 255).all() and (ids[17:47] == 4).all() and (ids[49:] == 255).all()
+    assert (cut[:15] == 0).all() and (cut[17:47] == 200).all() and (cut[49:] == 0).all()
 
 
 def sparse(videos, labelled):
@@ -147,7 +225,7 @@ def sparse(videos, labelled):
 
 def test_only_the_labelled_frames_of_a_sparse_clip_supervise(tmp_path):
     videos = sparse(brightness_videos(tmp_path, frames=8), {4})
-    sampler = ClipSampler(videos, replace(TRAIN, strides=(1, 2), clip_frames=3))
+    sampler = ClipSampler(videos, replace(TRAIN, strides=(1, 2), clip_frames=3), SIZE)
     assert [start for _, start in sampler.starts[1]] == [2, 3, 4]
     assert [start for _, start in sampler.starts[2]] == [0, 2]  # and not 4 + 2 * 2 > 7
     for index in range(8):
@@ -169,7 +247,7 @@ def test_strides_of_a_dense_source(tmp_path):
     frame = videos[0].frames[0]
     drive = [replace(videos[0], frames=tuple(replace(frame, number=n) for n in range(170)))]
     strides = (5, 10, 15, 20, 30, 40)
-    sampler = ClipSampler(drive, replace(TRAIN, strides=strides, clip_frames=5))
+    sampler = ClipSampler(drive, replace(TRAIN, strides=strides, clip_frames=5), SIZE)
     seen = set()
     for index in range(60):
         _, (frames, step_s), stride = sampler._begin(index)
@@ -186,6 +264,6 @@ def test_a_crop_without_a_label_is_drawn_again(tmp_path):
     corner[:12, :18] = 3
     for frame in videos[0].frames:
         cv2.imwrite(str(frame.label_path), corner)
-    sampler = ClipSampler(videos, replace(TRAIN, crop_share=(0.5, 0.6), strides=(1,)))
+    sampler = ClipSampler(videos, replace(TRAIN, zoom=(1.7, 2.0), strides=(1,)), SIZE)
     labelled = [(sampler(i).labels != 255).any() for i in range(40)]
     assert np.mean(labelled) > 0.95
