@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 
 AUTO = "auto"
 BF16, FP32 = "bf16", "fp32"
@@ -55,3 +56,12 @@ def find_precision(name: str, device: str) -> str:
     else:
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
     return BF16 if fast else FP32
+
+
+def peak_memory(device: str) -> int:
+    """Bytes: the most that PyTorch has held on a GPU, or resident memory of this process."""
+    if device.startswith("cuda"):
+        import torch  # seconds
+
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts kilobytes

@@ -17,9 +17,9 @@ from t2g_core.bench.train_step import measure_train_step
 from t2g_core.config import Config, load_config
 from t2g_core.data.datasets import FRAME_SIZES
 from t2g_core.device import AUTO, find_device
-from t2g_core.encoders.preprocess import fit_size
 from t2g_core.methods.method import USUAL_STEP_S, Method
 from t2g_core.training.train import add_set
+from t2g_core.training.zoom import training_zoom
 
 REST = "other"  # what no named part does
 
@@ -104,41 +104,6 @@ def parse_size(text: str | None, config: Config) -> tuple[int, int]:
     if len(parts) != 2 or not all(p.isdigit() and int(p) and int(p) % 16 == 0 for p in parts):
         raise ValueError(f"--size: expected WIDTHxHEIGHT in multiples of 16, got {text!r}")
     return int(parts[0]), int(parts[1])
-
-
-@dataclass(frozen=True)
-class Zoom:
-    """Of a training on frames of one size: how large things are in its crops, beside inference.
-
-    frame, inference, crop: width, height in pixels of a frame, of what it is resized to at
-    inference, of a crop. smallest, largest: pixels of a thing in a crop, divided by those it has at
-    inference. void: share of a crop that lies beyond the frame at the smallest zoom.
-    """
-
-    frame: tuple[int, int]
-    inference: tuple[int, int]
-    crop: tuple[int, int]
-    smallest: float
-    largest: float
-    void: float
-
-    def __str__(self) -> str:
-        frame, inference, crop = (f"{w}x{h}" for w, h in (self.frame, self.inference, self.crop))
-        return (
-            f"frames of {frame}, {inference} at inference; in a crop of {crop} things are "
-            f"{self.smallest:g} to {self.largest:g} times as large as there, and up to "
-            f"{100 * self.void:.0f} % of it lie beyond the frame"
-        )
-
-
-def training_zoom(config: Config, frame: tuple[int, int]) -> Zoom:
-    """For frames of this width and height; ValueError for a config without a section train."""
-    if config.train is None:
-        raise ValueError("--data: the config has no section train")
-    crop, (smallest, largest) = config.train.crop_size, config.train.zoom
-    inference = fit_size(frame, config.input_size)
-    seen = [min(1.0, smallest * f / c) for f, c in zip(inference, crop, strict=True)]
-    return Zoom(frame, inference, crop, smallest, largest, 1 - seen[0] * seen[1])
 
 
 def model_info(config: Config, size: tuple[int, int], classes: int) -> Info:

@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from t2g_core.bench.info import model_info
 from t2g_core.bench.meters import Meters
-from t2g_core.bench.train_step import peak_memory
 from t2g_core.config import Config
+from t2g_core.device import peak_memory
 from t2g_core.encoders.preprocess import normalise
 from t2g_core.labels import colour_of
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter, to_result

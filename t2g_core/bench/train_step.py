@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import dataclass
 
 import torch
 
 from t2g_core.config import Config
+from t2g_core.device import peak_memory
 from t2g_core.methods.method import ClipBatch, Method
 from t2g_core.schedule import TrainConfig
 from t2g_core.training.clips.augment import MOVE_STEP_S
@@ -109,10 +109,3 @@ def random_clip(config: TrainConfig, classes: int) -> Clip:
     labels = labels.expand(config.clip_frames, -1, -1)
     labels = labels.to(torch.uint8).contiguous()
     return Clip(images.to(torch.uint8).numpy(), labels.numpy(), MOVE_STEP_S)
-
-
-def peak_memory(device: str) -> int:
-    """Bytes."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts kilobytes

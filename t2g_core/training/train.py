@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,16 @@ from t2g_core.checkpoint import load_checkpoint, save_checkpoint
 from t2g_core.config import Config, load_config
 from t2g_core.data.datasets import NAMES, Dataset, open_dataset
 from t2g_core.data.video import Video
-from t2g_core.device import AUTO, find_device
+from t2g_core.device import AUTO, find_device, peak_memory
 from t2g_core.evaluation.evaluate import evaluate_one
+from t2g_core.images.files import open_picture
 from t2g_core.methods.method import Method
 from t2g_core.metrics.iou import miou
 from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.training.clips.batches import TrainingBatches, collate
+from t2g_core.training.crop_sheet import save_crops
+from t2g_core.training.dry_run import describe_data, describe_method, time_iterations
 from t2g_core.training.norm_statistics import fit_norms, norm_batches
 from t2g_core.training.processes import Processes, StopRequest
 from t2g_core.training.run_state import (
@@ -39,7 +43,10 @@ from t2g_core.training.run_state import (
 from t2g_core.training.source import SourcePrints, check_source, frames_print, weights_print
 from t2g_core.training.training_loss import TrainingLoss
 from t2g_core.training.weight_average import WeightAverage
+from t2g_core.training.zoom import training_zoom
 from t2g_core.whole_files import replacing
+
+CROPS = "crops.png"
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class TrainOptions:
     save_every, validate_every: iterations between resumable states and between validations.
     validation_frames: frames of split val to validate on; 0: none.
     workers: processes that draw and distort clips ahead; 0: none.
+    dry_run: look at data, crops and model, time a few iterations, and train nothing.
     """
 
     root: Path
@@ -69,6 +77,7 @@ class TrainOptions:
     validate_every: int = 1000
     validation_frames: int = 20
     workers: int = 0
+    dry_run: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +133,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         help="processes that draw and distort clips ahead (default: %(default)s: none)",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="train nothing: print what data, model and crops are, time a few iterations, say what "
+        "all of them would take, and write OUT/crops.png",
     )
 
 
@@ -194,6 +209,18 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
         first = take_frame_path(o.frame_path, [method, average.method], c)
     class_weights = balanced_weights(pixels, c.class_balance).to(device)
     loss = processes.wrap(TrainingLoss(method, c, class_weights))
+    if o.dry_run:
+        print(describe_data(videos, o.data, o.split))
+        print(training_zoom(config, open_picture(videos[0].frames[0].image_path).size))
+        print(describe_method(method))
+        stage, _ = c.stage_of(first)
+        method.enter_stage(stage)
+        optimizer = make_optimizer(method, stage, c, optimizer)
+        iterate = partial(run_iteration, method, loss, optimizer, batches, c, processes, o.out)
+        print(time_iterations(lambda i: iterate(i).means(), c, first, lambda: peak_memory(device)))
+        save_crops(o.out / CROPS, method, batches(first * c.accumulate), stage, c, dataset)
+        print(f"the first iteration's crops are in {o.out / CROPS}")
+        return True
     log = TrainingLog(o.out, first, method.loss_names) if processes.first else None
 
     coming = (processes.micro_batches(i, c.accumulate) for i in range(first, c.iterations))
@@ -214,18 +241,12 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
                 measure_norms(method, batches, c, stage, device)
             method.enter_stage(stage)
             optimizer = make_optimizer(method, stage, c, optimizer)
-        rate = learning_rate(c, i)
-        for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * rate
-        method.zero_grad()
-        sums = accumulate_gradients(loss, batches, c, i, processes, o.out)
-        torch.nn.utils.clip_grad_norm_(method.parameters(), c.clip_gradient)
-        optimizer.step()
+        sums = run_iteration(method, loss, optimizer, batches, c, processes, o.out, i)
         average.update(method)
         losses, stopped = share(sums, stop, processes, method.loss_names)
         done = i + 1 == c.iterations
         if log is not None:
-            log.write(i, losses, rate)
+            log.write(i, losses, learning_rate(c, i))
             progress.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
             reports = (i + 1) % o.validate_every == 0 or done
             path = o.out / "model.safetensors"
@@ -242,6 +263,8 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
                 save_state(state_path, i + 1, config, parts, prints)
                 log.plot()
             if reports:
+                crops = batches(i * c.accumulate)
+                save_crops(o.out / CROPS, average.method, crops, stage, c, dataset)
                 message = validate(path, encoder, validation, dataset, device, i + 1)
                 tqdm.write(f"iteration {i + 1}: {message}", file=sys.stderr)
         if stopped and not done:
@@ -337,6 +360,31 @@ class LossSums:
 
     values: dict[str, float]
     batches: int
+
+    def means(self) -> dict[str, float]:
+        """Over its micro-batches."""
+        return {name: value / self.batches for name, value in self.values.items()}
+
+
+def run_iteration(
+    method: Method,
+    loss: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: TrainingBatches,
+    config: TrainConfig,
+    processes: Processes,
+    out: Path,
+    iteration: int,
+) -> LossSums:
+    """Gradients of this process's micro-batches, clipped, and a step of the optimiser."""
+    rate = learning_rate(config, iteration)
+    for group in optimizer.param_groups:
+        group["lr"] = group["rate"] * rate
+    method.zero_grad()
+    sums = accumulate_gradients(loss, batches, config, iteration, processes, out)
+    torch.nn.utils.clip_grad_norm_(method.parameters(), config.clip_gradient)
+    optimizer.step()
+    return sums
 
 
 def accumulate_gradients(

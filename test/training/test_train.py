@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 from small_model import small_config, small_method, stages, write_small_checkpoint
 from small_runs import brightness_videos, options, plain
@@ -67,6 +68,7 @@ def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch
     assert logs[0] == logs[1]
     assert len(logs[0].splitlines()) == 1 + config.train.iterations
     assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
+    assert (tmp_path / "whole" / "crops.png").stat().st_size > 1000
 
 
 def test_the_loss_falls(data, tmp_path, device):
@@ -372,6 +374,19 @@ def test_validation_and_tensorboard_of_a_run(data, tmp_path):
     logged = [event.value for event in events.Scalars("loss/pixel")]
     rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
     assert logged == pytest.approx([float(row.split(",")[1]) for row in rows], abs=1e-5)
+
+
+def test_a_dry_run_looks_at_everything_and_trains_nothing(data, tmp_path, capsys):
+    config = small_config()
+    assert train(config, options(data, tmp_path, dry_run=True))
+    out = capsys.readouterr().out
+    assert "camvid, split train: 1 videos, 6 frames, 6 labelled" in out
+    assert "frames of 90x60, 96x64 at inference; in a crop of 96x64 things are 1.1 to 2" in out
+    assert "Time2General: 0." in out and "s an iteration" in out and "peak memory" in out
+    with Image.open(tmp_path / "crops.png") as sheet:
+        assert sheet.width == 4 * 96 and sheet.height > 2 * 64
+    assert not list(tmp_path.glob("*.safetensors")) and not (tmp_path / "last.pt").exists()
+    assert not (tmp_path / "log.csv").exists()
 
 
 def test_workers_change_nothing(data, tmp_path):
