@@ -42,6 +42,7 @@ LAYOUT = "an ApolloScape root holds ROAD_ins or ROAD_seg with ColorImage and Lab
 _TABLE = lookup_table(APOLLOSCAPE_IDS, APOLLOSCAPE_TO_15, FIFTEEN_CLASSES)
 _LOG = logging.getLogger(__name__)
 MAX_STEP_S = 1.0
+WITHOUT_LIST = "road04_ins"  # the release lists road01 to road03
 CAMERA = "Camera[ _]5"
 _NAME = re.compile(r"\d{6}_(\d{2})(\d{2})(\d{2})(\d{3})_Camera_\d")
 
@@ -57,13 +58,24 @@ def load_apolloscape(root: str | Path, split: str) -> list[Video]:
     """List the videos of a split, one a record and camera, cut where frames are left out.
 
     A frame's number is its place among all images of its folder, so it is the same in every split.
-    Raises ``FileNotFoundError`` for missing roads, lists, images or labels, ``ValueError`` for
-    names of another form.
+    Frames without a label are left out with a warning, as the release has them. Raises
+    ``FileNotFoundError`` for missing roads, lists or images, ``ValueError`` for names of another
+    form.
     """
     root = Path(root)
     pairs = _all_pairs(root) if split == "all" else _listed_pairs(root, split)
     require_files((image for image, _ in pairs), "unpack that road's archive again")
-    require_files((label for _, label in pairs), "unpack that road's archive again")
+    without = [label for _, label in pairs if not label.is_file()]
+    if without:  # as released: some roads have fewer labels than images
+        _LOG.warning(
+            "%d of %d frames have no label and are left out, the first %s",
+            len(without),
+            len(pairs),
+            without[0],
+        )
+        pairs = [pair for pair in pairs if pair[1].is_file()]
+    if not pairs:
+        raise FileNotFoundError(f"{root} has no label of split {split}; {LAYOUT}")
     folders: dict[Path, list[tuple[Path, Path]]] = defaultdict(list)
     for image, label in pairs:
         folders[image.parent].append((image, label))
@@ -109,9 +121,11 @@ def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     lists = folder if folder.is_dir() else root
     pairs = []
     for road in _roads(root):
-        if road.name.endswith("_seg"):
+        path = lists / f"{road.name}_{split}.lst"
+        if not path.is_file() and (road.name.endswith("_seg") or road.name == WITHOUT_LIST):
+            _LOG.warning("%s has no list and is in no split but `all`", road.name)
             continue
-        rows = read_list(lists / f"{road.name}_{split}.lst", columns=2)
+        rows = read_list(path, columns=2)
         listed = [(_present(root, image), _present(root, label)) for image, label in rows]
         chosen = [pair for pair in listed if re.fullmatch(CAMERA, pair[0].parent.name)]
         if len(chosen) < len(listed):
@@ -123,7 +137,9 @@ def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
             )
         pairs += chosen
     if not pairs:
-        raise FileNotFoundError(f"{root} holds only _seg roads, which have no lists; use split all")
+        raise FileNotFoundError(
+            f"{root} holds only roads that have no lists (_seg, {WITHOUT_LIST}); use split all"
+        )
     return pairs
 
 

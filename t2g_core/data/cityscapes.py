@@ -8,7 +8,9 @@ As distributed (``leftImg8bit_sequence_trainvaltest.zip`` and ``gtFine_trainvalt
 
 from __future__ import annotations
 
+import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from t2g_core.data.class_tables import (
 )
 from t2g_core.data.video import Video, VideoFrame, list_folder, require_files
 
+_LOG = logging.getLogger(__name__)
 RATE_HZ = 17.0
 SNIPPET = 30  # frames
 LABELLED = 19  # position of the labelled frame in its snippet, from 0
@@ -38,8 +41,9 @@ def cityscapes_splits(root: Path) -> list[str]:
 def load_cityscapes(root: str | Path, split: str) -> list[Video]:
     """List a split's snippets, one a label, sorted by city, sequence and frame.
 
-    Raises ``FileNotFoundError`` for a missing folder, frame or label, ``ValueError`` for a file
-    name of another form.
+    A snippet of which frames are missing is as long as there is no hole around its label, and that
+    is said. Raises ``FileNotFoundError`` for a missing folder, label or labelled frame,
+    ``ValueError`` for a file name of another form.
     """
     images, labels = (Path(root) / kind / split for kind in ("leftImg8bit_sequence", "gtFine"))
     cities = [entry.name for entry in list_folder(images, LAYOUT) if entry.is_dir()]
@@ -67,10 +71,17 @@ def _city(images: Path, labels: Path) -> list[Video]:
     present = {path.name for path in list_folder(images, LAYOUT)}
     videos = [_snippet(images, path, suffix) for path in paths]
     wanted = {frame.image_path.name for video in videos for frame in video.frames}
-    if wanted - present:
-        require_files(
-            (images / name for name in sorted(wanted - present)),
-            "each label needs its 30 frames; unpack leftImg8bit_sequence again",
+    videos = [_present(video, present) for video in videos]
+    short = [video for video in videos if len(video.frames) < SNIPPET]
+    if short:
+        _LOG.warning(
+            "%d of %d snippets in %s have fewer than %d frames, for example %s: windows that do "
+            "not fit are left out of its consistency",
+            len(short),
+            len(videos),
+            images,
+            SNIPPET,
+            short[0].name,
         )
     left = sorted(name for name in present - wanted if name.endswith("_leftImg8bit.png"))
     if left:
@@ -79,6 +90,22 @@ def _city(images: Path, labels: Path) -> list[Video]:
             "files); unpack gtFine again"
         )
     return videos
+
+
+def _present(video: Video, names: set[str]) -> Video:
+    """The snippet's frames that are there, from its label as far as there is no hole.
+
+    Raises ``FileNotFoundError`` where the labelled frame itself is missing.
+    """
+    there = [frame.image_path.name in names for frame in video.frames]
+    if not there[LABELLED]:
+        require_files([video.frames[LABELLED].image_path], "unpack leftImg8bit_sequence again")
+    first, last = LABELLED, LABELLED
+    while first > 0 and there[first - 1]:
+        first -= 1
+    while last + 1 < len(there) and there[last + 1]:
+        last += 1
+    return replace(video, frames=video.frames[first : last + 1])
 
 
 def _snippet(images: Path, label: Path, suffix: str) -> Video:

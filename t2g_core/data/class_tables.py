@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from t2g_core.data.unknown_labels import check_unknown
 from t2g_core.images.files import open_whole
 from t2g_core.labels import IGNORE_INDEX
 
@@ -137,6 +138,14 @@ CAMVID_TO_15 = {
     "MotorcycleScooter": "motorcycle",
 }
 
+# As the table above, and with the paint on the road, vans and children, which it leaves void.
+CAMVID_MERGED = CAMVID_TO_15 | {
+    "LaneMkgsDriv": "road",
+    "LaneMkgsNonDriv": "road",
+    "SUVPickupTruck": "car",
+    "Child": "person",
+}
+
 # Every name above that stands for one of the fifteen.
 SHARED_NAMES = CITYSCAPES_TO_15 | KITTI360_TO_15 | APOLLOSCAPE_TO_15 | CAMVID_TO_15
 
@@ -157,8 +166,9 @@ def lookup_table(
 def read_ids(path: str | Path, table: np.ndarray) -> np.ndarray:
     """Read an 8-bit grey or palette picture of ids through a table of ``lookup_table``.
 
-    Returns ``(H, W)`` uint8 class ids, void as ``IGNORE_INDEX``. Raises ``FileNotFoundError``, or
-    ``ValueError`` for a broken file, another kind of picture and ids outside the table.
+    Returns ``(H, W)`` uint8 class ids, void as ``IGNORE_INDEX``; ids outside the table are void
+    too, see ``unknown_labels``. Raises ``FileNotFoundError``, or ``ValueError`` for a broken file,
+    another kind of picture and one that is mostly of unknown ids.
     """
     path = Path(path)
     picture = open_whole(path)
@@ -171,8 +181,7 @@ def read_ids(path: str | Path, table: np.ndarray) -> np.ndarray:
     mapped = table[ids]
     unknown = mapped == UNKNOWN
     if unknown.any():
-        raise ValueError(
-            f"{path} holds ids {np.unique(ids[unknown]).tolist()}, which are not in the class "
-            "table; is it a label of another data set, or of train ids?"
-        )
+        values = f"ids {np.unique(ids[unknown]).tolist()}"
+        check_unknown(path, unknown, values, "is it a label of another data set, or of train ids?")
+        mapped[unknown] = IGNORE_INDEX
     return mapped

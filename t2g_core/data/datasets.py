@@ -8,7 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from t2g_core.data.apolloscape import apolloscape_splits, load_apolloscape
-from t2g_core.data.camvid import camvid_splits, load_camvid, load_camvid15
+from t2g_core.data.camvid import (
+    camvid_splits,
+    load_camvid,
+    load_camvid15,
+    load_camvid15_merged,
+)
 from t2g_core.data.cityscapes import cityscapes_splits, load_cityscapes
 from t2g_core.data.class_tables import FIFTEEN_CLASSES
 from t2g_core.data.kitti360 import kitti360_splits, load_kitti360
@@ -34,6 +39,7 @@ class Dataset:
 _LOADERS = {
     "camvid": (CAMVID_CLASSES, camvid_splits, load_camvid),
     "camvid15": (FIFTEEN_CLASSES, camvid_splits, load_camvid15),
+    "camvid15_merged": (FIFTEEN_CLASSES, camvid_splits, load_camvid15_merged),
     "cityscapes": (FIFTEEN_CLASSES, cityscapes_splits, load_cityscapes),
     "kitti360": (FIFTEEN_CLASSES, kitti360_splits, load_kitti360),
     "apolloscape": (FIFTEEN_CLASSES, apolloscape_splits, load_apolloscape),
@@ -41,6 +47,7 @@ _LOADERS = {
 FRAME_SIZES = {  # width, height of an image, as released
     "camvid": (960, 720),
     "camvid15": (960, 720),
+    "camvid15_merged": (960, 720),
     "cityscapes": (2048, 1024),
     "kitti360": (1408, 376),
     "apolloscape": (3384, 2710),
@@ -55,6 +62,7 @@ _CAMVID_LICENCE = (
 _LICENCES = {
     "camvid": _CAMVID_LICENCE,
     "camvid15": _CAMVID_LICENCE,
+    "camvid15_merged": _CAMVID_LICENCE,
     "cityscapes": "Trained on Cityscapes (Cordts et al., 2016): its licence, non-commercial use.",
     "kitti360": "Trained on KITTI-360 (Liao et al., 2022): CC BY-NC-SA 3.0, non-commercial use.",
     "apolloscape": "Trained on ApolloScape (Huang et al., 2018): its licence, educational use.",
@@ -97,7 +105,7 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     """
     if name not in NAMES:
         raise ValueError(f"the data set must be one of {NAMES}, got {name!r}")
-    marks = [mark for mark, marked in _MARKS.items() if marked == name.removesuffix("15")]
+    marks = [mark for mark, marked in _MARKS.items() if marked == name.partition("15")[0]]
     if not any(any(Path(root).glob(mark)) for mark in marks):
         for mark in marks:
             _check_depth(Path(root), mark)

@@ -30,6 +30,7 @@ TABLES = {
     "apolloscape": (tables.APOLLOSCAPE_IDS, tables.APOLLOSCAPE_TO_15),
     "camvid": (FULL_RELEASE, {name: target for name, (_, target) in FULL_RELEASE.items()}),
     "camvid15": (FULL_RELEASE, tables.CAMVID_TO_15),
+    "camvid15_merged": (FULL_RELEASE, tables.CAMVID_MERGED),
 }
 
 

@@ -170,16 +170,25 @@ def test_a_missing_file_is_named(tmp_path):
         read_image(tmp_path / "none.png")
 
 
-def test_an_id_outside_the_table_is_named(tmp_path):
+def test_an_id_outside_the_table_is_void_and_said_once(tmp_path, caplog):
+    for name in ("first.png", "second.png"):
+        Image.fromarray(np.array([[0, 1, 12, 3, 33]], np.uint8)).save(tmp_path / name)
+        assert read_label(tmp_path / name).tolist() == [[0, 1, 255, 3, 255]]
+    assert caplog.text.count("ids [12, 33] are in no class table and count as void") == 1
+    assert "2 of 5 pixels of" in caplog.text and "first.png" in caplog.text
     Image.fromarray(np.array([[0, 12, 33]], np.uint8)).save(tmp_path / "label.png")
-    with pytest.raises(ValueError, match=r"label\.png holds ids \[12, 33\]"):
+    with pytest.raises(ValueError, match=r"label\.png holds ids \[12, 33\] in 2 of 3 pixels"):
         read_label(tmp_path / "label.png")
 
 
-def test_a_colour_outside_the_table_is_named(tmp_path):
-    colours = np.array([[(128, 0, 0), (129, 0, 0), (255, 255, 255)]], np.uint8)
+def test_a_stray_colour_is_void_and_said_once(tmp_path, caplog):
+    colours = np.array([[(128, 0, 0), (129, 0, 0), (128, 0, 0)]], np.uint8)
+    Image.fromarray(colours).save(tmp_path / "stray.png")
+    assert read_label(tmp_path / "stray.png").tolist() == [[1, 255, 1]]
+    assert "colours such as (129, 0, 0) are in no class table" in caplog.text
+    colours[0, 2] = 255
     Image.fromarray(colours).save(tmp_path / "label.png")
-    with pytest.raises(ValueError, match=r"2 pixels.*\(129, 0, 0\)"):
+    with pytest.raises(ValueError, match=r"such as \(129, 0, 0\) in 2 of 3 pixels.*lossless"):
         read_label(tmp_path / "label.png")
 
 

@@ -74,8 +74,10 @@ def test_ids_go_through_the_table(tmp_path):
     table = lookup_table({"a": 1, "b": 7, "c": 9}, {"a": "x", "b": "y"}, ("y", "x"))
     Image.fromarray(np.array([[1, 7, 9]], np.uint8)).save(tmp_path / "label.png")
     assert read_ids(tmp_path / "label.png", table).tolist() == [[1, 0, IGNORE_INDEX]]
+    Image.fromarray(np.array([[1, 7, 255]], np.uint8)).save(tmp_path / "kitti.png")
+    assert read_ids(tmp_path / "kitti.png", table).tolist() == [[1, 0, IGNORE_INDEX]]
     Image.fromarray(np.array([[1, 8, 200]], np.uint8)).save(tmp_path / "odd.png")
-    with pytest.raises(ValueError, match=r"odd\.png holds ids \[8, 200\], which are not in the"):
+    with pytest.raises(ValueError, match=r"odd\.png holds ids \[8, 200\] in 2 of 3 pixels, which"):
         read_ids(tmp_path / "odd.png", table)
     Image.new("RGB", (3, 1)).save(tmp_path / "colour.png")
     with pytest.raises(

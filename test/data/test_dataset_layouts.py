@@ -162,7 +162,7 @@ def test_apolloscape_numbers_count_all_frames_of_the_record(tmp_path):
 
 def test_apolloscape_seg_roads_have_no_list(tmp_path):
     root = write_apolloscape(tmp_path, road="road03_seg")
-    with pytest.raises(FileNotFoundError, match="only _seg roads, which have no lists; use split"):
+    with pytest.raises(FileNotFoundError, match="only roads that have no lists .*; use split all"):
         load("apolloscape", root)
     assert len(load("apolloscape", root, "all")[0].frames) == 5
 
@@ -190,6 +190,28 @@ def test_camvid15_takes_both_releases_by_name(tmp_path):
     assert second == [3, IGNORE_INDEX, 13, IGNORE_INDEX]  # Wall, Void, Truck_Bus, Animal
 
 
+def test_the_merged_variant_knows_paint_vans_and_children(tmp_path):
+    """LaneMkgsDriv, SUVPickupTruck, Child, and Misc_Text, which is void in both."""
+    colours = [(128, 0, 192), (64, 128, 192), (192, 128, 64), (128, 128, 64)]
+    write_camvid_full(tmp_path, stems=("0016E5_07959",))
+    label = tmp_path / "LabeledApproved_full" / "0016E5_07959_L.png"
+    Image.fromarray(np.array([colours], np.uint8)).save(label)
+    found = {}
+    for name in ("camvid15", "camvid15_merged"):
+        (video,) = load(name, tmp_path, "val")
+        found[name] = video.frames[0].read_label()[0].tolist()
+    road, car, person = (FIFTEEN_CLASSES.index(n) for n in ("road", "car", "person"))
+    assert found["camvid15"] == [IGNORE_INDEX] * 4
+    assert found["camvid15_merged"] == [road, car, person, IGNORE_INDEX]
+
+
+def test_the_frame_whose_label_is_wrong_is_left_out(tmp_path, caplog):
+    stems = tuple(f"Seq05VD_f{n:05d}" for n in (2550, 2580, 2610, 2640, 2670))
+    videos = load("camvid15", write_camvid_full(tmp_path, stems), "test")
+    assert [[f.number for f in v.frames] for v in videos] == [[2550, 2580], [2640, 2670]]
+    assert "Seq05VD_f02610.png is left out: its label is wrong" in caplog.text
+
+
 def test_camvids_full_release_has_segnets_splits(tmp_path):
     root = write_camvid_full(tmp_path)
     videos = {split: load("camvid15", root, split) for split in ("train", "val", "test")}
@@ -211,7 +233,7 @@ def test_camvids_eleven_class_release_is_read_as_it_unpacks(tmp_path):
     assert np.unique(video.frames[0].read_label()).tolist() == [0, 3]
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", [name for name in WRITERS if name != "cityscapes"])
 def test_a_missing_image_is_named(name, tmp_path):
     root = WRITERS[name][0](tmp_path)
     frame = load(name, root)[0].frames[1]
@@ -222,7 +244,40 @@ def test_a_missing_image_is_named(name, tmp_path):
         load(name, root)
 
 
-@pytest.mark.parametrize("name", ["kitti360", "apolloscape", "own"])
+def test_a_cityscapes_snippet_that_is_not_whole_is_as_long_as_it_has_no_hole(tmp_path, caplog):
+    root = write_cityscapes(tmp_path)
+    whole, _ = load("cityscapes", root)
+    for number in (0, 1, 25):
+        whole.frames[number].image_path.unlink()
+    video, other = load("cityscapes", root)
+    assert [f.number for f in video.frames] == [f.number for f in whole.frames[2:25]]
+    assert video.labelled == (17,) and len(other.frames) == 30
+    assert "1 of 1 snippets in" in caplog.text and "fewer than 30 frames" in caplog.text
+    whole.frames[19].image_path.unlink()
+    with pytest.raises(FileNotFoundError, match="frankfurt_000000_000294_leftImg8bit.*again"):
+        load("cityscapes", root)
+
+
+def test_apolloscape_frames_without_a_label_are_left_out_and_counted(tmp_path, caplog):
+    root = write_apolloscape(tmp_path)
+    frames = [f for video in load("apolloscape", root, "all") for f in video.frames]
+    frames[1].label_path.unlink()
+    found = [f for video in load("apolloscape", root, "all") for f in video.frames]
+    assert [f.image_path for f in found] == [f.image_path for f in frames if f != frames[1]]
+    assert f"1 of {len(frames)} frames have no label and are left out" in caplog.text
+
+
+def test_a_road_of_apolloscape_without_a_list_is_left_to_the_others(tmp_path, caplog):
+    root = write_apolloscape(tmp_path)
+    listed = load("apolloscape", root)
+    write_apolloscape(root, road="road04_ins")
+    for path in root.glob("**/road04_ins_*.lst"):
+        path.unlink()
+    assert load("apolloscape", root) == listed
+    assert "road04_ins has no list and is in no split but `all`" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["kitti360", "own"])
 def test_a_missing_label_is_named(name, tmp_path):
     root = WRITERS[name][0](tmp_path)
     frame = load(name, root)[0].frames[1]
