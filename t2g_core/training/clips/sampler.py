@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -41,16 +44,15 @@ class ClipSampler:
     def __init__(self, videos: list[Video], config: TrainConfig, input_size: tuple[int, int]):
         """input_size: width, height that give a frame's area at inference."""
         self.config, self.input_size = config, input_size
-        self.starts = {
+        self.clips = {
             stride: [
-                (video, start)
-                for video in videos
-                for start in range(len(video.frames) - stride * (config.clip_frames - 1))
-                if any(frame.label_path for frame in self._frames(video, start, stride))
+                (frames, stride * step_s)
+                for frames, step_s in clips_at(videos, stride, config.clip_frames)
+                if labelled_positions(frames)
             ]
             for stride in set(config.strides)
         }
-        empty = sorted(stride for stride, starts in self.starts.items() if not starts)
+        empty = sorted(stride for stride, clips in self.clips.items() if not clips)
         if empty:
             raise ValueError(
                 f"no video holds {config.clip_frames} frames at strides {empty}, one of them with "
@@ -81,16 +83,12 @@ class ClipSampler:
     def draw_frames(self, rng: np.random.Generator, stride: int) -> tuple[list[VideoFrame], float]:
         """clip_frames frames of one video, `stride` of its frames apart, oldest first, and the
         time between two of them [s]."""
-        video, start = self.starts[stride][rng.integers(len(self.starts[stride]))]
-        return self._frames(video, start, stride), stride * video.step_s
+        return self.clips[stride][rng.integers(len(self.clips[stride]))]
 
     def _begin(self, index: int) -> tuple[np.random.Generator, tuple[list[VideoFrame], float], int]:
         rng = np.random.default_rng([self.config.seed, index])
         stride = int(rng.choice(self.config.strides))
         return rng, self.draw_frames(rng, stride), stride
-
-    def _frames(self, video: Video, start: int, stride: int) -> list[VideoFrame]:
-        return [video.frames[start + stride * t] for t in range(self.config.clip_frames)]
 
     def _draw_crops(self, rng: np.random.Generator, label: np.ndarray, still: bool) -> list[Crop]:
         c, frame = self.config, (label.shape[1], label.shape[0])
@@ -101,6 +99,46 @@ class ClipSampler:
             if 0 < counts.max() <= c.max_class_share * counts.sum():
                 break
         return camera_move(rng, crop, c.clip_frames) if still else [crop] * c.clip_frames
+
+
+def clips_at(
+    videos: list[Video], stride: int, count: int
+) -> Iterator[tuple[list[VideoFrame], float]]:
+    """All clips of `count` frames, `stride` apart, oldest first, and the step of their video [s].
+
+    Those within a video come first. Then those of a recording that was cut into several: all of
+    their frames are there, and no hole between them is longer than the stride.
+    """
+    for video in videos:
+        for start in range(len(video.frames) - stride * (count - 1)):
+            yield [video.frames[start + stride * t] for t in range(count)], video.step_s
+    if stride < 2:  # neighbours: a hole cannot be stepped over
+        return
+    recordings: dict[tuple[str, float], list[Video]] = defaultdict(list)
+    for video in videos:
+        if len(video.frames) > 1:
+            recordings[video.frames[0].video, video.rate_hz].append(video)
+    for parts in recordings.values():
+        yield from _across_holes(parts, stride, count)
+
+
+def _across_holes(
+    parts: list[Video], stride: int, count: int
+) -> Iterator[tuple[list[VideoFrame], float]]:
+    """Clips whose frames lie in more than one of a recording's videos."""
+    unit = parts[0].frames[1].number - parts[0].frames[0].number
+    place = {f.number: (f, number) for number, part in enumerate(parts) for f in part.frames}
+    ordered = sorted(place)
+    steps = zip(ordered, ordered[1:], strict=False)
+    breaks = [later for earlier, later in steps if (later - earlier) / unit - 1 > stride]
+    for first in ordered:
+        numbers = [first + t * stride * unit for t in range(count)]
+        if not all(number in place for number in numbers):
+            continue
+        if bisect_right(breaks, first) < bisect_right(breaks, numbers[-1]):
+            continue
+        if len({place[number][1] for number in numbers}) > 1:
+            yield [place[number][0] for number in numbers], parts[0].step_s
 
 
 def labelled_positions(frames: list[VideoFrame]) -> list[int]:

@@ -12,6 +12,7 @@ from small_model import TRAIN
 from small_runs import brightness_videos
 
 from t2g_core.config import load_config
+from t2g_core.data.video import cut_at_gaps
 from t2g_core.encoders.preprocess import fit_size
 from t2g_core.training.clips.augment import (
     DISTORTIONS,
@@ -23,7 +24,7 @@ from t2g_core.training.clips.augment import (
     draw_crop,
     photometric,
 )
-from t2g_core.training.clips.sampler import ClipSampler, draw_window
+from t2g_core.training.clips.sampler import ClipSampler, clips_at, draw_window
 
 SIZE = (96, 64)  # at inference
 CONFIGS = Path(__file__).parents[3] / "config"
@@ -85,10 +86,30 @@ def test_stride_0_is_a_slow_move_inside_the_frame():
         assert all(0 <= b.left <= b.left + b.width <= 1 + 1e-9 for b in boxes)
 
 
+def starts(sampler, stride: int) -> list[int]:
+    """Positions of the clips' first frames in the only video."""
+    return [(frames[0].number - 6690) // 30 for frames, _ in sampler.clips[stride]]
+
+
+def test_a_clip_steps_over_holes_that_are_no_longer_than_its_stride(tmp_path):
+    """As KITTI-360's lists have them: single frames without a label, and a long stretch."""
+    (video,) = brightness_videos(tmp_path, frames=2)
+    numbers = [*range(12), *range(13, 24), *range(40, 64)]
+    frames = [replace(video.frames[0], number=n) for n in numbers]
+    videos = cut_at_gaps(frames, 10.0)
+    assert [len(v.frames) for v in videos] == [12, 11, 24]
+    found = [[f.number for f in clip] for clip, _ in clips_at(videos, 5, 3)]
+    within = [[u, u + 5, u + 10] for u in (0, 1, 13, *range(40, 54))]
+    across = [[u, u + 5, u + 10] for u in range(3, 12) if u + 5 != 12 and u + 10 != 12]
+    assert found == within + [clip for clip in across if clip not in within]
+    assert {step_s for _, step_s in clips_at(videos, 5, 3)} == {0.1}
+    assert not [clip for clip, _ in clips_at(videos, 1, 2) if clip[1].number - clip[0].number > 1]
+
+
 def test_strides_choose_the_frames(tmp_path):
     videos = brightness_videos(tmp_path)
     sampler = ClipSampler(videos, replace(TRAIN, strides=(2,), clip_frames=3), SIZE)
-    assert [start for _, start in sampler.starts[2]] == [0, 1]
+    assert starts(sampler, 2) == [0, 1]
     frames, step_s = sampler.draw_frames(np.random.default_rng(0), stride=2)
     assert np.diff([frame.number for frame in frames]).tolist() == [60, 60]
     assert step_s == 2.0
@@ -226,8 +247,8 @@ def sparse(videos, labelled):
 def test_only_the_labelled_frames_of_a_sparse_clip_supervise(tmp_path):
     videos = sparse(brightness_videos(tmp_path, frames=8), {4})
     sampler = ClipSampler(videos, replace(TRAIN, strides=(1, 2), clip_frames=3), SIZE)
-    assert [start for _, start in sampler.starts[1]] == [2, 3, 4]
-    assert [start for _, start in sampler.starts[2]] == [0, 2]  # and not 4 + 2 * 2 > 7
+    assert starts(sampler, 1) == [2, 3, 4]
+    assert starts(sampler, 2) == [0, 2]  # and not 4 + 2 * 2 > 7
     for index in range(8):
         labels = sampler(index).labels
         supervised = [t for t in range(3) if (labels[t] != 255).any()]
