@@ -207,8 +207,9 @@ def test_a_checkpoint_is_swapped_while_masks_go_on(tmp_path, checkpoint):
             number += 1
         assert swapped.result().success, swapped.result().message
         assert during  # masks that came while it was loading
+        harness.call(Trigger, "reset", Trigger.Request())
         harness.segment(message_of(picture(number), 1.0 + number / 10))
-        assert harness.consistency[0].memory_fill == 1 / 2  # it starts anew, and looks back on 2
+        assert harness.consistency[0].memory_fill == 1 / 2  # the new one looks back on two
         harness.wait_for(lambda: len(classes) == 2, "the classes of both")
         assert harness.values()["checkpoint"] == str(other)
 
