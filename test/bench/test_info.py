@@ -19,7 +19,9 @@ from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import FrozenEncoder
 
 CONFIGS = Path(__file__).parents[2] / "config"
-MODELS = sorted(p for p in CONFIGS.rglob("*.yaml") if p.stem not in ("segmenter", "rows"))
+MODELS = sorted(
+    p for p in CONFIGS.rglob("*.yaml") if p.stem not in ("segmenter", "rows", "paper_rows")
+)
 
 
 def parts(config, size=(96, 64), classes=11) -> dict:

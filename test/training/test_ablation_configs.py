@@ -14,16 +14,20 @@ from t2g_core.methods.time2general.config import Time2GeneralConfig
 from t2g_core.training.ablate import read_row
 
 CONFIGS = Path(__file__).parents[2] / "config"
-FOLDERS = ("ablation", "street")
-ROWS = [(f, name) for f in FOLDERS for name in load_mapping(CONFIGS / f / "rows.yaml")]
+FILES = {  # base and rows
+    "ablation": ("ablation/base", "ablation/rows"),
+    "street": ("street/base", "street/rows"),
+    "paper": ("paper_vitl", "paper_rows"),
+}
+ROWS = [(f, name) for f in FILES for name in load_mapping(CONFIGS / f"{FILES[f][1]}.yaml")]
 
 
 def load(folder: str, name: str) -> Config:
-    base, rows = (load_mapping(CONFIGS / folder / f"{file}.yaml") for file in ("base", "rows"))
+    base, rows = (load_mapping(CONFIGS / f"{file}.yaml") for file in FILES[folder])
     return read_row(base, rows[name], name)
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", FILES)
 def test_rows_differ_from_one_another(folder):
     found = [load(folder, name) for where, name in ROWS if where == folder]
     assert len({str(config) for config in found}) == len(found) > 1
@@ -42,34 +46,44 @@ def test_all_have_the_same_training_budget_and_input():
 def tiny(config: Config) -> Config:
     """The same switches at sizes of a test."""
     config = config.without_weights()
-    keep = ("mtc_weight", "mtc_trim", "set_weight", "pixel_weight", "strides", "class_balance")
-    kept = {key: getattr(config.train, key) for key in keep}
+    keep = (
+        "mtc_weight mtc_trim set_weight set_stages pixel_weight strides class_balance clip_frames"
+    )
+    kept = {key: getattr(config.train, key) for key in keep.split()}
     method = config.method
     if isinstance(method, Time2GeneralConfig):
         small = {"num_queries": 12, "dim": 32, "pixel_dim": 16, "num_blocks": 2, "ffn_dim": 32}
         method = replace(method, **small)
-    train = replace(TRAIN, clip_frames=6, stages=config.train.stages[-1:], **kept)
+    train = replace(TRAIN, stages=config.train.stages[-1:], **kept)
     return replace(config, encoder=ENCODER, input_size=(96, 64), method=method, train=train)
 
 
 @pytest.mark.parametrize(("folder", "name"), ROWS, ids=lambda part: part)
 def test_every_row_makes_a_training_step(folder, name):
-    """Forward, backward and optimiser on a clip of six frames; gradients are finite."""
+    """Forward, backward and optimiser on a whole clip; gradients are finite."""
     config = tiny(load(folder, name))
     losses = measure_train_step(config, 11, "cpu").losses
     assert ("mtc" in losses) == (config.train.mtc_weight > 0)
     assert ("set" in losses) == (config.method_name == "time2general")
 
 
-def test_the_rows_of_table_6_each_add_one_thing_to_the_baseline():
-    baseline = load("ablation", "table6_1_baseline")
+@pytest.mark.parametrize("folder", ["ablation", "paper"])
+def test_the_rows_of_table_6_each_add_one_thing_to_the_baseline(folder):
+    baseline, whole = load(folder, "table6_1_baseline"), load(folder, "table6_6_all")
+    assert baseline.method.depth == whole.method.depth  # under the same frozen depth prior
     for name, added in {
         "table6_2_stability_queries": {"write_back": "over_queries"},
-        "table6_3_memory_decoder": {"clip_length": 8},
-        "table6_4_random_strides": {"strides": (0, 0, 0, 1)},
-        "table6_5_mtc": {"mtc_weight": 10.0},
+        "table6_3_memory_decoder": {"clip_length": whole.method.clip_length},
+        "table6_4_random_strides": {"strides": whole.train.strides},
+        "table6_5_mtc": {"mtc_weight": whole.train.mtc_weight},
     }.items():
-        config = load("ablation", name)
+        config = load(folder, name)
         for section, other in ((config.method, baseline.method), (config.train, baseline.train)):
             own = {key: value for key, value in added.items() if key in vars(section)}
             assert section == replace(other, **own)
+
+
+def test_a_table_at_the_papers_schedule_has_the_papers_weight():
+    for name in ("table7_2_linear_mtc", "table7_4_conv_mtc", "table6_5_mtc", "table6_6_all"):
+        train = load("paper", name).train
+        assert (train.mtc_weight, train.set_stages, train.distortion) == (1.0, "sum", "photometric")

@@ -21,7 +21,13 @@ from t2g_core.checkpoint import load_checkpoint
 from t2g_core.losses.common import pixel_loss
 from t2g_core.schedule import FRAME_PATH, TEMPORAL
 from t2g_core.training.run_state import best_so_far, keep_best
-from t2g_core.training.train import balanced_weights, learning_rate, take_frame_path, train
+from t2g_core.training.train import (
+    balanced_weights,
+    learning_rate,
+    make_optimizer,
+    take_frame_path,
+    train,
+)
 
 
 class Killed(Exception):
@@ -374,6 +380,20 @@ def test_validation_and_tensorboard_of_a_run(data, tmp_path):
     logged = [event.value for event in events.Scalars("loss/pixel")]
     rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
     assert logged == pytest.approx([float(row.split(",")[1]) for row in rows], abs=1e-5)
+
+
+def test_depth_gates_learn_at_a_rate_of_their_own_and_do_not_decay():
+    """Decay would pull beta back to a half, and one scalar at the stage's rate hardly moves."""
+    config = small_config("depth")
+    method = replace(config.method, depth_gate_rate=30.0, pixel_memory_rate=10.0)
+    built = replace(config, method=method).build_method(
+        replace(config, method=method).build_encoder(), 11
+    )
+    (stage,) = stages(1)
+    groups = make_optimizer(built, stage, config.train, None).param_groups
+    found = [(len(g["params"]), g["rate"], g["weight_decay"]) for g in groups]
+    assert found[1:] == [(6, 10.0, 0.05), (2, 30.0, 0.0)] and found[0][1:] == (1.0, 0.05)
+    assert sum(count for count, *_ in found) == len(list(built.head.parameters()))
 
 
 def test_a_dry_run_looks_at_everything_and_trains_nothing(data, tmp_path, capsys):

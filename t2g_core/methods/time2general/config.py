@@ -33,8 +33,10 @@ class Time2GeneralConfig(MethodConfig):
     pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
         logarithm of Eq. 6's scores.
     pixels_from: `maps` (query-conditioned, as in the paper) or the frozen `tokens`.
-    pixel_memory_rate: the learning rate of the pixels' memory in units of the stage's. It has eight
-        thousand parameters, and its gate begins at zero.
+    pixel_memory_rate, depth_gate_rate: learning rates of the pixels' memory and of the depth gates
+        beta in units of the stage's. The memory has eight thousand parameters, and its gate begins
+        at zero; a beta is one scalar a layer, which weight decay would pull back to 0.5 and is
+        therefore spared.
     """
 
     num_queries: int
@@ -53,6 +55,7 @@ class Time2GeneralConfig(MethodConfig):
     pixel_classifier: bool = False
     pixels_from: str = MAPS
     pixel_memory_rate: float = 1.0
+    depth_gate_rate: float = 1.0
     text: TextConfig | None = None
     depth: DepthConfig | None = None
 

@@ -24,8 +24,8 @@ class StabilityQueries(nn.Module):
             convex mixture of summaries whatever the image size (departure from Eq. 1, whose
             transposed attention shrinks as N grows: a token receives about Q/N of a mean).
         `literal`: the transposed attention of Eq. 1.
-        `none`: nothing (ablation): the maps are plain projections, LN(phi(X)), and the queries
-            serve the decoder alone.
+        `none`: nothing (ablation): the maps are plain projections, LN(phi(X)), to which depth
+            tokens are added through a projection, and the queries serve the decoder alone.
     depth_projections: how depth tokens are read, if there are any (None: no depth encoder).
         `separate`: by keys and values of their own; `shared`: by those of the RGB tokens.
     """
@@ -54,9 +54,13 @@ class StabilityQueries(nn.Module):
         self.layers = nn.ModuleList()
         for _ in range(num_layers):
             if write_back == "none":
-                self.layers.append(PlainProjection(dim, token_width))
+                self.layers.append(PlainProjection(dim, token_width, depth_projections))
             else:
                 self.layers.append(QueryModulation(dim, token_width, write_back, depth_projections))
+
+    def depth_gates(self) -> list[nn.Parameter]:
+        """The scalars of which beta is the sigmoid, one a layer; none without depth."""
+        return [p for name, p in self.named_parameters() if name.endswith("depth_gate")]
 
     def biased(self) -> torch.Tensor:
         """The queries that read tokens; S without text.
@@ -143,19 +147,34 @@ class QueryModulation(nn.Module):
 
 
 class PlainProjection(nn.Module):
-    """Eq. 2 without Z: what remains of a layer without Stability Queries."""
+    """What remains of a layer without Stability Queries: Eq. 2 without Z, depth fused plainly.
 
-    def __init__(self, dim: int, token_width: int):
+    Under the same frozen depth tokens as the whole, so that the difference is the queries'.
+    """
+
+    def __init__(self, dim: int, token_width: int, depth_projections: str | None = None):
+        """depth_projections: as of StabilityQueries; `shared` projects both kinds alike."""
         super().__init__()
+        self.depth_projections = depth_projections
         self.project = nn.Linear(token_width, dim)  # phi
         self.norm = nn.LayerNorm(dim)
+        if depth_projections is not None:
+            self.depth_gate = nn.Parameter(torch.zeros(()))  # beta is its sigmoid, 0.5 at first
+        if depth_projections == "separate":
+            self.depth_project = nn.Linear(token_width, dim)
 
     def forward(
         self, queries: torch.Tensor, tokens: torch.Tensor, depth: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """tokens (B, N, C) -> LN(phi(tokens)), (B, N, d); queries and depth are not read."""
-        del queries, depth
-        return self.norm(self.project(tokens))
+        """tokens and depth (B, N, C) -> LN(beta phi(tokens) + (1 - beta) phi_dep(depth)),
+        (B, N, d); beta = 1 without depth; queries are not read."""
+        del queries
+        x = self.project(tokens)
+        if depth is not None:
+            project = self.depth_project if self.depth_projections == "separate" else self.project
+            beta = self.depth_gate.sigmoid()
+            x = beta * x + (1 - beta) * project(depth)
+        return self.norm(x)
 
 
 def _check(write_back: str, depth_projections: str | None, text_bias: str) -> None:
@@ -167,5 +186,3 @@ def _check(write_back: str, depth_projections: str | None, text_bias: str) -> No
         raise ValueError(
             f"depth_projections: expected separate or shared, got {depth_projections!r}"
         )
-    if write_back == "none" and depth_projections is not None:
-        raise ValueError("write_back none reads no depth: expected a config without section depth")

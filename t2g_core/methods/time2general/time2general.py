@@ -197,12 +197,17 @@ class Time2General(Method):
         self.head.fusion.dropout.p = stage.dropout
 
     def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
-        """The pixels' memory has a rate of its own."""
+        """The pixels' memory and the depth gates have rates of their own, and gates no decay."""
         del stage
-        memory = self.head.pixel_memory
+        c, memory = self.config, self.head.pixel_memory
         own = [] if memory is None else list(memory.parameters())
-        others = [p for p in self.head.parameters() if not any(p is one for one in own)]
-        groups = [ParameterGroup(others), ParameterGroup(own, self.config.pixel_memory_rate)]
+        gates = self.head.stability_queries.depth_gates()
+        others = [p for p in self.head.parameters() if not any(p is one for one in (*own, *gates))]
+        groups = [
+            ParameterGroup(others),
+            ParameterGroup(own, c.pixel_memory_rate),
+            ParameterGroup(gates, c.depth_gate_rate, decays=False),
+        ]
         return [
             group._replace(parameters=[p for p in group.parameters if p.requires_grad])
             for group in groups

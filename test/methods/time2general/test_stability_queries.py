@@ -166,8 +166,23 @@ def test_unknown_write_back_is_named():
         StabilityQueries(3, 4, 5, 2, text=TEXT, write_back="both")
 
 
-def test_depth_without_write_back_is_refused():
-    with pytest.raises(ValueError, match="write_back none reads no depth"):
-        StabilityQueries(3, 4, 5, 2, TEXT, "none", "separate")
+def test_unknown_depth_projections_are_named():
     with pytest.raises(ValueError, match="separate or shared, got 'both'"):
         StabilityQueries(3, 4, 5, 2, TEXT, "literal", "both")
+
+
+def test_without_queries_depth_is_fused_by_the_gates_alone():
+    """Row 1 of Table 6: LN(beta phi(X) + (1 - beta) phi_dep(X_dep)), whatever the queries are."""
+    torch.manual_seed(0)
+    rgb, depth = torch.randn(2, 6, 5), torch.randn(2, 6, 5)
+    for kind in ("separate", "shared"):
+        module = StabilityQueries(3, 4, 5, 1, TEXT, "none", kind)
+        (layer,), (gate,) = module.layers, module.depth_gates()
+        project = layer.depth_project if kind == "separate" else layer.project
+        (found,) = module([rgb, depth])
+        mixed = 0.5 * layer.project(rgb) + 0.5 * project(depth)
+        torch.testing.assert_close(found, torch.nn.functional.layer_norm(mixed, (4,)))
+        with torch.no_grad():
+            gate.fill_(50.0)  # beta = 1: RGB alone
+            module.queries.add_(1.0)
+        torch.testing.assert_close(module([rgb, depth])[0], module([rgb])[0])
