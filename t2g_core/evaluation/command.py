@@ -135,6 +135,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="also write results.json, results.csv and pictures (image, ground truth, prediction)",
     )
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="also write all checkpoints beside one another: methods.png, a row a condition, and "
+        "timeline_CONDITION.png, neighbouring frames, in which flicker is seen along a row",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -155,7 +162,7 @@ def options_of(args: argparse.Namespace) -> EvaluateOptions:
     """The command line as `evaluate` takes it."""
     same = (
         "root data split severity seeding every weather mode frame_path device precision "
-        "static_threshold classes without_depth out"
+        "static_threshold classes without_depth out figures"
     )
     return EvaluateOptions(
         checkpoints=tuple(args.checkpoint or [None]),

@@ -20,7 +20,9 @@ from t2g_core.data.video import Video, VideoFrame
 from t2g_core.device import AUTO, find_device, find_precision
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_picture
 from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
+from t2g_core.evaluation.figures import Figures
 from t2g_core.evaluation.tables import Settings, mean_row, result_row
+from t2g_core.labels import colorize
 from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class EvaluateOptions:
     device, precision: as of `t2g_core.device`.
     static_threshold: of Eq. 13, grey values of 255.
     classes: `own` or `shared15`. without_depth: leave out depth encoders.
-    out: a folder for pictures; None: none.
+    out: a folder for pictures of each row; figures: one for pictures of all, see `figures.py`;
+        None: none.
     """
 
     root: Path
@@ -65,6 +68,7 @@ class EvaluateOptions:
     classes: str = "own"
     without_depth: bool = False
     out: Path | None = None
+    figures: Path | None = None
 
     def __post_init__(self):
         if self.every < 1:
@@ -131,6 +135,8 @@ def evaluate_all(
     Of each video every `options.every`-th frame is taken.
     """
     videos = [video.every(options.every) for video in videos]
+    first = next(iter(segmenters.values()))
+    figures = Figures.of(videos, first.class_names, first.palette) if options.figures else None
     rows: dict[str, list[dict]] = {name: [] for name in segmenters}
     for weather in options.conditions:
         settings = {
@@ -148,8 +154,12 @@ def evaluate_all(
             )
             for name in segmenters
         }
-        for name, row in evaluate_condition(segmenters, settings, videos, class_names, options):
+        for name, row in evaluate_condition(
+            segmenters, settings, videos, class_names, options, figures
+        ):
             rows[name].append(row)
+    if figures:
+        figures.write(options.figures)
     for found in rows.values():
         weathers = [row for row in found if row["corruption"] != CLEAN]
         if len(weathers) == len(CORRUPTIONS):
@@ -237,6 +247,7 @@ def evaluate_condition(
     videos: Sequence[Video],
     class_names: Sequence[str],
     options: EvaluateOptions,
+    figures: Figures | None = None,
 ) -> Iterator[tuple[str, dict]]:
     """Rows by checkpoint of one condition, with a progress bar and pictures in ``options.out``."""
     common = next(iter(settings.values()))
@@ -252,6 +263,10 @@ def evaluate_condition(
         if options.out and frame in pictured:
             image = load_frame(frame, common.weather, stored)
             samples[name].append(Sample(f"{frame.video} {frame.number}", image, target, mask))
+        if figures and figures.wants(frame):
+            image, palette = load_frame(frame, common.weather, stored), segmenters[name].palette
+            painted = colorize(target, palette), colorize(mask, palette)
+            figures.add(common.condition, name, frame, image, *painted)
 
     title = f"{' '.join(Path(name).stem for name in segmenters)} {common.condition}"
     with tqdm(total=len(frames), desc=title, unit="frame", file=sys.stderr) as progress:

@@ -38,11 +38,11 @@ def contact_sheet(
     sizes = {sample.image.shape for sample in samples}
     if len(sizes) != 1:
         raise ValueError(f"samples must be of one size, got {sorted(sizes)}")
-    rows = [_caption_bar(COLUMNS, samples[0].image.shape[1])]
+    rows = [caption_bar(COLUMNS, samples[0].image.shape[1])]
     for sample in samples:
         row = np.concatenate(_panels(sample, palette), axis=1)
-        rows += [_caption_bar([sample.caption], row.shape[1]), row]
-    rows.append(_legend(class_names, palette, rows[0].shape[1]))
+        rows += [caption_bar([sample.caption], row.shape[1]), row]
+    rows.append(legend(class_names, palette, rows[0].shape[1]))
     return np.concatenate(rows)
 
 
@@ -64,7 +64,7 @@ def _panels(sample: Sample, palette: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _caption_bar(captions: Sequence[str], width: int) -> np.ndarray:
+def caption_bar(captions: Sequence[str], width: int) -> np.ndarray:
     """Draw captions ``width`` pixels apart on a black bar."""
     bar = Image.new("RGB", (width * len(captions), TEXT_HEIGHT))
     draw = ImageDraw.Draw(bar)
@@ -73,7 +73,7 @@ def _caption_bar(captions: Sequence[str], width: int) -> np.ndarray:
     return np.asarray(bar)
 
 
-def _legend(class_names: Sequence[str], palette: np.ndarray, width: int) -> np.ndarray:
+def legend(class_names: Sequence[str], palette: np.ndarray, width: int) -> np.ndarray:
     """Draw a swatch and a name for each class, wrapped to ``width``."""
     cell = 2 * SWATCH + 8 * max(len(name) for name in class_names)
     per_line = max(1, width // cell)

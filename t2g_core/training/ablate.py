@@ -15,7 +15,7 @@ from t2g_core.device import AUTO, find_device, find_precision
 from t2g_core.evaluation.comparison import ALL_WEATHERS, EvaluateOptions, evaluate
 from t2g_core.evaluation.evaluate import CLEAN
 from t2g_core.evaluation.modes import MODES
-from t2g_core.training.ablation_table import markdown, score_row, write_tables
+from t2g_core.training.ablation_table import markdown, score_row, write_curves, write_tables
 from t2g_core.training.train import TrainOptions, add_set, train
 
 RESULTS = "results.json"
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--target needs --target-root, the folder of that data set")
     args.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict] = []
+    logs: dict[str, Path] = {}
     for seed in args.seeds:
         for name, config in configs.items():
             found = run_one(name, with_seed(config, seed), args)
@@ -73,6 +74,9 @@ def run(args: argparse.Namespace) -> int:
                 return 130
             rows += [score_row(name, seed, row) for row in found]
             write_tables(args.out, rows)
+            run = name if len(args.seeds) == 1 else f"{name}, seed {seed}"
+            logs[run] = args.out / name / f"seed{seed}" / "log.csv"
+            write_curves(args.out, logs)
     print(markdown(rows))
     return 0
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from t2g_core.training.run_state import read_log, smoothed
+
 SCORES = ("mIoU", "mVC8", "mVC16")
 
 
@@ -51,6 +53,30 @@ def write_tables(folder: Path, rows: Sequence[dict]) -> None:
         writer = csv.DictWriter(file, ["config", "seed", "condition", *SCORES])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write_curves(folder: Path, logs: dict[str, Path]) -> None:
+    """Draw ``curves.png``: a panel a loss, a smoothed line a run.
+
+    logs: ``log.csv`` of each run by the name of its row; runs that lack a loss have no line there.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    tables = {name: read_log(path) for name, path in logs.items()}
+    losses = list(dict.fromkeys(loss for table in tables.values() for loss in table))
+    figure, axes = plt.subplots(1, len(losses), figsize=(5 * len(losses), 4), squeeze=False)
+    for axis, loss in zip(axes[0], losses, strict=True):
+        for name, table in tables.items():
+            if loss in table:
+                axis.plot(*smoothed(*table[loss]), label=name)
+        axis.set(title=f"{loss} loss", xlabel="iteration")
+    axes[0][-1].legend()
+    figure.tight_layout()
+    figure.savefig(folder / "curves.png", dpi=100)
+    plt.close(figure)
 
 
 def _cell(scores: Sequence[float | None]) -> str:

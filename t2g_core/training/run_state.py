@@ -130,6 +130,22 @@ def log_losses(path: Path, iteration: int, losses: dict[str, float], names: Sequ
         csv.writer(file).writerow([iteration, *values])
 
 
+def read_log(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By loss, the iterations that had it and its values; losses that no iteration had are left
+    out."""
+    names = path.read_text().partition("\n")[0].split(",")[1:]
+    table = np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
+    known = {name: np.isfinite(table[:, k]) for k, name in enumerate(names, start=1)}
+    columns = {name: table[:, k] for k, name in enumerate(names, start=1)}
+    return {n: (table[there, 0], columns[n][there]) for n, there in known.items() if there.any()}
+
+
+def smoothed(iterations: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over a fiftieth of the values, at the last iteration of each."""
+    width = max(1, len(values) // 50)
+    return iterations[width - 1 :], np.convolve(values, np.ones(width) / width, mode="valid")
+
+
 def plot_curves(source: Path, path: Path) -> None:
     """The log as smoothed curves, one a loss."""
     import matplotlib
@@ -137,17 +153,11 @@ def plot_curves(source: Path, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    names = source.read_text().partition("\n")[0].split(",")[1:]
-    table = np.genfromtxt(source, delimiter=",", skip_header=1, ndmin=2)
-    figure, axes = plt.subplots(1, len(names), figsize=(3 * len(names), 3), squeeze=False)
-    for axis, name, values in zip(axes[0], names, table[:, 1:].T, strict=True):
-        known = np.isfinite(values)
-        if known.any():
-            width = max(1, known.sum() // 50)
-            smooth = np.convolve(values[known], np.ones(width) / width, mode="valid")
-            axis.plot(table[known, 0][width - 1 :], smooth)
-        axis.set_title(f"{name} loss")
-        axis.set_xlabel("iteration")
+    found = read_log(source)
+    figure, axes = plt.subplots(1, len(found), figsize=(3 * len(found), 3), squeeze=False)
+    for axis, (name, curve) in zip(axes[0], found.items(), strict=True):
+        axis.plot(*smoothed(*curve))
+        axis.set(title=f"{name} loss", xlabel="iteration")
     figure.tight_layout()
     with replacing(path) as partial:
         figure.savefig(partial, dpi=100)

@@ -33,7 +33,7 @@ from t2g_core.evaluation.comparison import (
 )
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet
 from t2g_core.evaluation.tables import format_tables, mean_row, paper_table, write_report
-from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
+from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX, PALETTE
 
 CONFIG = Path(__file__).parents[2] / "config" / "linear_head.yaml"
 WEATHERS = ["fog", "frost", "snow", "spatter"]
@@ -249,6 +249,27 @@ def test_a_frame_path_alone_is_a_row_with_running_means_of_its_own(root, tmp_pat
     words = ["--root", str(root), "--checkpoint", str(path), "--frame-path"]
     assert main(["eval", *words]) == 2
     assert "expected a model with a pixel classifier" in capsys.readouterr().err
+
+
+def test_figures_show_checkpoints_beside_one_another(root, untrained, tmp_path, capsys):
+    """A row a condition and a column a checkpoint; a strip of neighbours in time for each."""
+    figures = tmp_path / "figures"
+    words = ("--root", root, "--checkpoint", untrained, "--running-mean", 0.5)
+    eval_json(capsys, *words, "--corruption", "clean", "--corruption", "fog", "--figures", figures)
+    names = {path.name for path in figures.iterdir()}
+    assert names == {"methods.png", "timeline_clean.png", "timeline_fog.png"}
+    with (
+        Image.open(figures / "methods.png") as sheet,
+        Image.open(figures / "timeline_fog.png") as strip,
+    ):
+        assert sheet.width == 4 * 40  # image, ground truth, head, its running mean
+        assert sheet.height == 16 + 2 * (16 + 36) + 11 * 16  # titles, clean and fog, a legend
+        assert strip.width == 8 * 40 and strip.height > 3 * 36  # eight frames of all three
+        pixels = np.asarray(sheet)
+    truth = pixels[32:68, 40:80]  # below the bar of titles and the caption of the row
+    sky, road = (tuple(PALETTE[name]) for name in ("sky", "road"))
+    assert tuple(truth[0, 0]) == sky and tuple(truth[30, 0]) == road
+    assert not np.array_equal(pixels[32:68, :40], pixels[84:120, :40])  # fog is another picture
 
 
 def test_the_command_prints_one_flat_object_for_one_checkpoint(root, untrained, capsys):

@@ -69,6 +69,7 @@ def test_runs_are_trained_once_and_the_table_is_the_same_again(words, tmp_path, 
         ("linear", "0"), ("conv", "0"), ("linear", "1"), ("conv", "1"),
     ]  # fmt: skip
     assert (tmp_path / "out" / "table.md").read_text() == first.out.removesuffix("\n")
+    assert (tmp_path / "out" / "curves.png").stat().st_size > 1000  # losses of all four runs
     # another condition is another evaluation of the same training
     assert main([*words, "--corruption", "fog"]) == 0
     assert "fog mIoU" in capsys.readouterr().out and model.stat().st_mtime_ns == written
