@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from dataset_trees import write_apolloscape, write_camvid_full, write_kitti360
 from PIL import Image
 from safetensors.torch import load_file
-from small_model import small_config, small_method, stages, write_small_checkpoint
+from small_model import STAGES, small_config, small_method, stages, write_small_checkpoint
 from small_runs import brightness_videos, options, plain
 
 from t2g_core.checkpoint import load_checkpoint
@@ -407,6 +408,26 @@ def test_a_dry_run_looks_at_everything_and_trains_nothing(data, tmp_path, capsys
         assert sheet.width == 4 * 96 and sheet.height > 2 * 64
     assert not list(tmp_path.glob("*.safetensors")) and not (tmp_path / "last.pt").exists()
     assert not (tmp_path / "log.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("kitti360", write_kitti360),
+        ("apolloscape", write_apolloscape),
+        ("camvid15", write_camvid_full),
+    ],
+)
+def test_a_dry_run_on_each_of_the_papers_sources(name, write, tmp_path, capsys):
+    """Small trees in their layout; every command of docs/reproduce.md begins so."""
+    root = write(tmp_path / "data")
+    config = small_config()
+    few = tuple(replace(stage, clip_frames=min(2, stage.clip_frames)) for stage in STAGES)
+    changes = {"clip_frames": 2, "strides": (1,), "stages": few}
+    config = replace(config, train=replace(config.train, **changes))
+    assert train(config, options(root, tmp_path / "out", data=name, dry_run=True))
+    assert f"{name}, split train: " in capsys.readouterr().out
+    assert (tmp_path / "out" / "crops.png").stat().st_size > 1000
 
 
 def test_workers_change_nothing(data, tmp_path):
