@@ -15,7 +15,7 @@ import yaml
 from dataset_trees import write_apolloscape, write_camvid_full, write_kitti360
 from PIL import Image
 from safetensors.torch import load_file
-from small_model import STAGES, small_config, small_method, stages, write_small_checkpoint
+from small_model import small_config, small_method, stages, write_small_checkpoint
 from small_runs import brightness_videos, options, plain
 
 from t2g_core.checkpoint import load_checkpoint
@@ -421,9 +421,9 @@ def test_a_dry_run_looks_at_everything_and_trains_nothing(data, tmp_path, capsys
 def test_a_dry_run_on_each_of_the_papers_sources(name, write, tmp_path, capsys):
     """Small trees in their layout; every command of docs/reproduce.md begins so."""
     root = write(tmp_path / "data")
-    config = small_config()
-    few = tuple(replace(stage, clip_frames=min(2, stage.clip_frames)) for stage in STAGES)
-    changes = {"clip_frames": 2, "strides": (1,), "stages": few}
+    config = small_config("queries_alone")
+    changes = {"clip_frames": 2, "strides": (1,)}
+    changes["stages"] = stages(4, clip_frames=2, plain_share=0.0)  # crops alone, as the paper's
     config = replace(config, train=replace(config.train, **changes))
     assert train(config, options(root, tmp_path / "out", data=name, dry_run=True))
     assert f"{name}, split train: " in capsys.readouterr().out
