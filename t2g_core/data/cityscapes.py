@@ -113,9 +113,10 @@ def _snippet(images: Path, label: Path, suffix: str) -> Video:
     if match is None:
         raise ValueError(f"{label}: expected CITY_123456_123456{suffix}; restore the name")
     sequence, number = match[1], int(match[2])
+    name = f"{sequence}_{number:06d}"  # a sequence may hold hundreds of snippets
     frames = [
         VideoFrame(
-            sequence,
+            name,
             n,
             images / f"{sequence}_{n:06d}_leftImg8bit.png",
             label if n == number else None,
@@ -123,4 +124,4 @@ def _snippet(images: Path, label: Path, suffix: str) -> Video:
         )
         for n in range(number - LABELLED, number - LABELLED + SNIPPET)
     ]
-    return Video(f"{sequence}_{number:06d}", RATE_HZ, tuple(frames))
+    return Video(name, RATE_HZ, tuple(frames))

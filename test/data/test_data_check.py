@@ -51,9 +51,14 @@ def test_sparse_labels_and_void_are_counted(tmp_path):
     assert report.pixels.tolist() == [0, 3 * 48 * 20] and report.void_pixels == 3 * 48 * 20
 
 
-def test_snippets_of_one_sequence_leave_gaps(tmp_path):
-    report = check(write_cityscapes(tmp_path, (("a", 0, 19), ("a", 0, 119))), "cityscapes", "val")
-    assert [(g.last_before, g.first_after) for g in report.gaps] == [(29, 100)]
+def test_snippets_of_one_sequence_are_recordings_of_their_own(tmp_path):
+    """No gap is between them, and each has its own pattern of a weather that stays for a video."""
+    root = write_cityscapes(tmp_path, (("a", 0, 19), ("a", 0, 119)))
+    assert check(root, "cityscapes", "val").gaps == []
+    videos = open_dataset("cityscapes", root).load_videos("val")
+    weather = Weather("fog", 3, "video")
+    seeds = [{weather.seed(f.video, f.number) for f in video.frames} for video in videos]
+    assert [len(found) for found in seeds] == [1, 1] and seeds[0] != seeds[1]
 
 
 def truncate(path):
