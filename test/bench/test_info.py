@@ -15,8 +15,10 @@ from t2g_core.bench.info import count, count_flops, model_info, parse_size, run_
 from t2g_core.bench.train_step import measure_train_step, random_clip
 from t2g_core.cli import main
 from t2g_core.config import load_config
+from t2g_core.data.datasets import FRAME_SIZES
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import FrozenEncoder
+from t2g_core.training.zoom import training_zoom
 
 CONFIGS = Path(__file__).parents[2] / "config"
 MODELS = sorted(
@@ -128,19 +130,25 @@ def test_json_holds_what_the_table_says(capsys):
 
 @pytest.mark.parametrize(
     ("data", "inference", "void"),
-    [("kitti360", [1408, 368], 1 - 368 / 1024), ("cityscapes", [1024, 512], 0.5)],
+    [("kitti360", (1408, 368), 1 - 368 / 1024), ("cityscapes", (1024, 512), 0.5)],
 )
-def test_the_zoom_of_a_training_beside_inference_is_printed(data, inference, void, capsys):
-    words = ["info", str(CONFIGS / "paper_vits.yaml"), "--size", "96x64", "--data", data]
+def test_the_zoom_of_a_training_beside_inference(data, inference, void):
+    """At half size a frame fills min(1, w / 1024) by min(1, h / 1024) of a crop of 512x512."""
+    zoom = training_zoom(load_config(CONFIGS / "paper_vits.yaml"), FRAME_SIZES[data])
+    assert (zoom.inference, zoom.crop, zoom.smallest, zoom.largest) == (
+        inference, (512, 512), 0.5, 2.0
+    )  # fmt: skip
+    assert zoom.void == pytest.approx(void)
+
+
+def test_the_command_prints_the_zoom(capsys):
+    words = ["info", str(CONFIGS / "linear_head.yaml"), "--size", "96x64", "--data", "camvid"]
     assert main(words) == 0
-    assert "things are 0.5 to 2 times as large as there" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "camvid: frames of 960x720, 768x576 at inference" in out
+    assert "things are 1 to 1.667 times as large as there, and up to 0 % of it" in out
     assert main([*words, "--json"]) == 0
-    zoom = json.loads(capsys.readouterr().out)["zoom"]
-    assert (zoom["data"], zoom["inference"], zoom["crop"]) == (data, inference, [512, 512])
-    assert (zoom["smallest"], zoom["largest"]) == (0.5, 2.0)
-    # at half size a frame fills min(1, 0.5 w / 512) by min(1, 0.5 h / 512) of the crop
-    assert zoom["void"] == pytest.approx(1 - min(1, inference[0] / 1024) * inference[1] / 1024)
-    assert zoom["void"] == pytest.approx(void)
+    assert json.loads(capsys.readouterr().out)["zoom"]["data"] == "camvid"
     assert main([*words, "--set", "train=null"]) == 2
     assert "--data: the config has no section train" in capsys.readouterr().err
 
