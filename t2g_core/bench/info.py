@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -154,13 +154,6 @@ def tensors_of(state: object) -> Iterator[torch.Tensor]:
     elif isinstance(state, tuple):
         for part in state:
             yield from tensors_of(part)
-
-
-def count_flops(function: Callable) -> tuple[object, int]:
-    """Result of a call and its operations."""
-    with FlopCounterMode(display=False) as counter:
-        result = function()
-    return result, counter.get_total_flops()
 
 
 def count(module: nn.Module) -> tuple[int, int]:

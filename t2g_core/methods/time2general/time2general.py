@@ -36,8 +36,6 @@ from t2g_core.methods.time2general.motion_aware_mean import PixelMemory
 from t2g_core.methods.token_standardizer import TokenStandardizer
 from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 
-PIXEL_MEMORY = "pixel memory"
-
 
 class StreamMemory(NamedTuple):
     """What the frames so far have left for the next one: T - 1 slots, filled from the newest end.
@@ -277,7 +275,7 @@ class Time2General(Method):
             "stability_queries": "Stability Queries",
             "decoder": "memory decoder",
             "fusion": "pixel fusion",
-            "pixel_memory": PIXEL_MEMORY,
+            "pixel_memory": "pixel memory",
         }
         own = {names[n]: module for n, module in self.head.named_children() if n in names}
         return {**self.encoder.parts(), **own}
