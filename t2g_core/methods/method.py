@@ -56,7 +56,8 @@ class ClipBatch(NamedTuple):
     features: of the frames, (B, T, h, w, C), where the method is `cacheable`; else none.
     images: the frames themselves, (B, T, H, W, 3) uint8 RGB, where it is not, else None.
     target: (B, T, H, W) int64 class ids, 255 void.
-    motion_images: (B, T, h', w') uint8 on the CPU, see `Prepared`; None for a method without.
+    motion_images: (B, T, h', w') uint8 on the CPU, see `Prepared`; None for a method without, and
+        for clips of one frame, in which nothing moves.
     step_s: (B,) time between two frames of a clip [s].
     """
 
@@ -101,8 +102,8 @@ class Method(nn.Module):
 
     It is made of the section of a config that describes it, a frozen encoder, and the number of
     classes; its weights are fresh. Every subclass names `Config`, and defines `encode`, `step` and
-    `predict_clip`. One that looks at several frames
-    defines `clip_length` and `clip`, or is `recurrent`; one that keeps something defines `start`.
+    `predict_clip`. One that looks at several frames defines `clip_length` and `clip`, or is
+    `recurrent`; one that keeps something defines `start`.
 
     Config: the dataclass of its section.
     clip_length: T, the most frames that a mask is decoded from; 1 for a frame-by-frame method and

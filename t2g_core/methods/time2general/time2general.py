@@ -227,12 +227,11 @@ class Time2General(Method):
 
     def _motions(self, batch: ClipBatch) -> list[Motion | tuple[()]]:
         """Of every frame against the one before it, for B clips; none of the first."""
-        if self.head.pixel_memory is None:
-            return [()] * batch.target.shape[1]
+        length = batch.target.shape[1]
+        if self.head.pixel_memory is None or length == 1:
+            return [()] * length
         images, device = batch.motion_images.numpy(), batch.target.device
-        motions = [
-            motion_of_batch(images[:, t], images[:, t - 1]) for t in range(1, images.shape[1])
-        ]
+        motions = [motion_of_batch(images[:, t], images[:, t - 1]) for t in range(1, length)]
         return [(), *(Motion(*(x.to(device) for x in found)) for found in motions)]
 
     def losses(

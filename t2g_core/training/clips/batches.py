@@ -107,7 +107,9 @@ class TrainingBatches:
         chosen, step_s = self.sampler.draw_frames(rng, stride)
         first = min(labelled_positions(chosen)) if chosen[0].label_path is None else 0
         first = min(first, len(chosen) - frames)
-        parts = [self.plain(frame, mirrored) for frame in chosen[first : first + frames]]
+        parts = [
+            self.plain(frame, mirrored, frames > 1) for frame in chosen[first : first + frames]
+        ]
         parts = [self._window(part, corner) for part in parts]
         return joined(parts, step_s)
 

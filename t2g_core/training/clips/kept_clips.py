@@ -145,8 +145,10 @@ class DistortedClips:
             path = self._path(self.number(index))
             if not path.is_file():
                 keep(path, self._make(self.number(index)))
-            return with_motion_images(self.method, read_clip(path, frames))
-        return with_motion_images(self.method, self._make(index, frames))
+            clip = read_clip(path, frames)
+        else:
+            clip = self._make(index, frames)
+        return with_motion_images(self.method, clip) if last - first > 1 else clip
 
     def _make(self, number: int, frames: slice = slice(None)) -> TrainingClip:  # noqa: B008, a value
         """Some frames of a clip, the others not encoded."""
@@ -183,8 +185,8 @@ class PlainFrames:
         )
         self.method, self.device = method, device
 
-    def __call__(self, frame: VideoFrame, mirrored: bool) -> TrainingClip:
-        """A clip of this one frame."""
+    def __call__(self, frame: VideoFrame, mirrored: bool, moves: bool) -> TrainingClip:
+        """A clip of this one frame; `moves`: others are joined to it, and motion is looked for."""
         stem = frame.image_path.stem
         name = stem if stem.startswith(frame.video) else f"{frame.video}_{stem}"
         path = self.folder / f"{name}{'_mirrored' if mirrored else ''}.safetensors"
@@ -198,7 +200,8 @@ class PlainFrames:
             image, label = np.ascontiguousarray(image), np.ascontiguousarray(label)
             clip = Clip(image[None], label[None], step_s=0.0)
             keep(path, make_clip(self.method, clip, self.device, self.precision))
-        return with_motion_images(self.method, read_clip(path, slice(0, 1)))
+        clip = read_clip(path, slice(0, 1))
+        return with_motion_images(self.method, clip) if moves else clip
 
 
 def cut(clip: TrainingClip, left: int, top: int, size: tuple[int, int]) -> TrainingClip:

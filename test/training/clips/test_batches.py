@@ -37,7 +37,8 @@ def batches(root, method, **changes) -> TrainingBatches:
 
 
 def tensors(clip: TrainingClip) -> list[torch.Tensor]:
-    return [clip.images, clip.labels, clip.step_s, *clip.features, clip.motion_images]
+    found = [clip.images, clip.labels, clip.step_s, *clip.features, clip.motion_images]
+    return [tensor for tensor in found if tensor is not None]
 
 
 def shapes(batch: list[TrainingClip]) -> tuple[int, int]:
@@ -73,6 +74,18 @@ def test_of_a_clip_that_is_not_kept_only_the_window_is_encoded(tmp_path, method,
     assert seen == lengths and min(lengths) < 3
 
 
+@pytest.mark.parametrize("plain_share", [0.0, 1.0])
+def test_motion_is_looked_for_in_clips_of_several_frames_alone(tmp_path, method, plain_share):
+    draw = batches(tmp_path, method, stages=stages(12, plain_share=plain_share))
+    seen = set()
+    for clip in (clip for i in range(12) for clip in draw(i)):
+        frames = len(clip.labels)
+        seen.add(frames > 1)
+        assert (clip.motion_images is not None) == (frames > 1)
+        assert frames == 1 or clip.motion_images.shape == (frames, 32, 48)
+    assert seen == {True, False}
+
+
 def test_an_iteration_depends_on_its_number_alone(tmp_path, method):
     first, second = batches(tmp_path / "a", method), batches(tmp_path / "b", method)
     second(0)
@@ -85,7 +98,7 @@ def test_an_iteration_depends_on_its_number_alone(tmp_path, method):
 def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, method):
     frame = brightness_videos(tmp_path)[0].frames[0]
     plain = PlainFrames(method, small_config(), tmp_path / "cache", "cpu", PRINTS)
-    clip, mirrored = plain(frame, mirrored=False), plain(frame, mirrored=True)
+    clip, mirrored = (plain(frame, mirrored=mirrored, moves=False) for mirrored in (False, True))
     assert clip.labels.shape == (1, 64, 96)
     assert set(np.unique(clip.labels)) <= set(np.unique(read_label(frame.label_path)))
     assert torch.equal(clip.labels.flip(2), mirrored.labels)
@@ -96,7 +109,7 @@ def test_a_kept_frame_is_read_and_not_encoded_again(tmp_path, method):
     frame = brightness_videos(tmp_path)[0].frames[0]
     other = other_method()  # would give other tokens
     clips = [
-        PlainFrames(m, small_config(), tmp_path / "cache", "cpu", PRINTS)(frame, mirrored=False)
+        PlainFrames(m, small_config(), tmp_path / "cache", "cpu", PRINTS)(frame, False, False)
         for m in (method, other)
     ]
     assert torch.equal(clips[0].features[0], clips[1].features[0])
@@ -109,7 +122,7 @@ def test_other_frames_or_weights_have_a_cache_of_their_own(tmp_path, method, pri
     frame = brightness_videos(tmp_path)[0].frames[0]
     other = other_method()
     clips = [
-        PlainFrames(m, small_config(), tmp_path / "cache", "cpu", p)(frame, mirrored=False)
+        PlainFrames(m, small_config(), tmp_path / "cache", "cpu", p)(frame, False, False)
         for m, p in ((method, PRINTS), (other, prints))
     ]
     assert not torch.equal(clips[0].features[0], clips[1].features[0])
