@@ -7,6 +7,7 @@ background.
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
 import signal
@@ -56,6 +57,7 @@ from t2g_ros.srv import LoadCheckpoint
 if TYPE_CHECKING:
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
+ENDINGS = signal.SIGINT, signal.SIGTERM
 DIAGNOSTICS_PERIOD_S = 1.0
 SIGNAL_PERIOD_S = 0.2  # how often a waiting node looks whether it was told to end
 LOOK_S = 0.02  # and one that goes on meanwhile, whether a model is loaded
@@ -336,6 +338,17 @@ class NextTurn:
         yield
 
 
+def end(*_) -> None:
+    """Handle the first signal that ends the node; later ones are ignored.
+
+    In a thread, since what the signal has interrupted may hold the locks that a shutdown takes.
+    `threading` takes locks of its own to start one.
+    """
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+    _thread.start_new_thread(rclpy.try_shutdown, ())
+
+
 def main() -> int:
     """Run the node until it is told to end; 1 if it could not go on."""
     # rclpy's own handlers end the process at a second signal, and leave it to none at the end.
@@ -345,8 +358,8 @@ def main() -> int:
         print(f"segmenter: cannot start: {error}", file=sys.stderr)
         return 1
     log = rclpy.logging.get_logger("segmenter")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: rclpy.try_shutdown())
+    for number in ENDINGS:
+        signal.signal(number, end)
     try:
         node = Segmenter()
     except Exception as error:  # rclpy's own errors of names and values have many types
