@@ -29,6 +29,7 @@ EXTRAS = {
     "bags": [
         "rosbags>=0.10,<0.12",
         "mcap>=1.2,<2",
+        "zstandard>=0.20,<1",
         "av>=12,<19",
     ],  # also video files
     "onnx": [

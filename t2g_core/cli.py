@@ -29,7 +29,7 @@ GROUP = "t2g.commands"  # entry points by which other packages add commands: map
 EXTRAS = {  # of setup.py, by the module that is missing
     **dict.fromkeys(("transformers", "scipy", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("skimage", "numba"), "eval"),
-    **dict.fromkeys(("rosbags", "mcap", "av"), "bags"),
+    **dict.fromkeys(("rosbags", "mcap", "zstandard", "av"), "bags"),
     **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
 }
 

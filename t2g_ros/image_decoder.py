@@ -91,6 +91,8 @@ def choose_decoder() -> tuple[Callable[[Image | CompressedImage], np.ndarray], s
         sentence = "images are converted by cv_bridge where it is right"
 
     def decode(message: Image | CompressedImage) -> np.ndarray:
-        return raw(message) if isinstance(message, Image) else decompress(message.data)
+        if isinstance(message, Image):
+            return raw(message)
+        return decompress(message.data, message.format)
 
     return decode, sentence

@@ -13,7 +13,7 @@ from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from t2g_core.images.encodings import check_image
+from t2g_core.images.encodings import check_compressed, check_image
 from t2g_ros.input_watch import COMPRESSED_TYPE, IMAGE_TYPE, unheard_publisher
 
 AUTO, RELIABLE, BEST_EFFORT = "auto", "reliable", "best_effort"
@@ -119,5 +119,5 @@ def check_message(message: Image | CompressedImage) -> None:
     """Raise ValueError where a message cannot hold a picture, without decoding it."""
     if isinstance(message, Image):
         check_image(message)
-    elif not message.data:
-        raise ValueError(f"data: a compressed image (format {message.format!r}) without a byte")
+    else:
+        check_compressed(message.data, message.format)

@@ -6,6 +6,7 @@ may be padded (`step` larger than a row's pixels need), which every conversion h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,7 +66,12 @@ def grey_to_rgb(grey: np.ndarray) -> np.ndarray:
 
 def grey16_to_rgb(grey: np.ndarray) -> np.ndarray:
     """0..65535 to 0..255, rounded: a camera that fills 12 of the 16 bits gives a dark image."""
-    return grey_to_rgb(cv2.convertScaleAbs(grey, alpha=255 / 65535))
+    return grey_to_rgb(eight_bits(grey))
+
+
+def eight_bits(samples: np.ndarray) -> np.ndarray:
+    """16-bit samples as 8 bits: 0..65535 to 0..255, rounded."""
+    return cv2.convertScaleAbs(samples, alpha=255 / 65535)
 
 
 def uyvy_to_rgb(uyvy: np.ndarray) -> np.ndarray:
@@ -117,6 +123,10 @@ ENCODINGS = {
 }
 EVEN_WIDTH = {"uyvy", "yuv422", "yuyv", "yuv422_yuy2"}  # two pixels share their colour
 MOSAICS = {"bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"}
+JPEG_MAGIC, PNG_MAGIC = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+JPEG_END, JPEG_SCAN = 0xD9, 0xDA
+JPEG_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)  # the next marker
+PNG_END = b"IEND\xaeB`\x82"
 SMALLEST_MOSAIC = 3  # pixels a side: below, OpenCV leaves the image black or fails
 
 
@@ -168,19 +178,85 @@ def to_rgb(message: Image) -> np.ndarray:
     return encoding.to_rgb(pixels(message, encoding))
 
 
-def decompress(data: bytes) -> np.ndarray:
+def decompress(data: bytes, compressed_format: str = "") -> np.ndarray:
     """The picture in the data of a sensor_msgs/CompressedImage (JPEG, PNG) as (H, W, 3) uint8 RGB.
 
-    16-bit pictures are scaled to 8. Raises ValueError for data that is no whole picture.
+    It lies as it is stored, whatever its EXIF says: the camera_info beside it is of stored pixels.
+    16-bit pictures are scaled to 8, and what `compressed_format`, the message's `format`, calls a
+    Bayer mosaic becomes colour.
+
+    Raises:
+        ValueError: what `check_compressed` finds, and a picture that cannot be decoded.
     """
-    buffer = np.frombuffer(data, np.uint8)
+    check_compressed(data, compressed_format)
     try:
-        picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(buffer) else None
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ValueError(f"data: {len(data)} bytes that are no JPEG or PNG: {error}") from error
+        raise ValueError(f"data: {len(data)} bytes that cannot be decoded: {error}") from error
     if picture is None:
-        raise ValueError(f"data: expected a JPEG or PNG, got {len(data)} bytes that are neither")
-    return bgr_to_rgb(picture)
+        raise ValueError(
+            f"data: {len(data)} bytes (format {compressed_format!r}) without a picture"
+        )
+    if picture.dtype == np.uint16:
+        picture = eight_bits(picture)
+    if picture.ndim == 3:
+        return bgr_to_rgb(picture)
+    source, _, target = compressed_format.partition(";")
+    mosaic = ENCODINGS.get(source.strip().replace("16", "8"))
+    is_mosaic = source.startswith("bayer_") and target.split()[-1:] == ["compressed"]
+    if is_mosaic and mosaic is not None and min(picture.shape) >= SMALLEST_MOSAIC:
+        return mosaic.to_rgb(picture)
+    return grey_to_rgb(picture)
+
+
+def check_compressed(data: bytes, compressed_format: str = "") -> None:
+    """Look at everything that can be wrong with compressed data, without decoding it.
+
+    The end of the data is looked for here, since OpenCV's versions differ in what they take for a
+    picture: half a JPEG is one to 4.10.
+
+    Raises:
+        ValueError: it is empty, neither JPEG nor PNG, or cut.
+    """
+    data = bytes(data)
+    said = f" (format {compressed_format!r})" if compressed_format else ""
+    if not data:
+        raise ValueError(f"data: a compressed image without a byte{said}")
+    if data.startswith(JPEG_MAGIC):
+        is_whole = _jpeg_has_end(data)
+    elif data.startswith(PNG_MAGIC):
+        is_whole = PNG_END in data
+    else:
+        raise ValueError(
+            f"data: expected a JPEG or PNG, got {len(data)} bytes that are neither{said}; "
+            "compressedDepth and video packets (h264, ffmpeg) are not read: republish them as "
+            "sensor_msgs/msg/Image"
+        )
+    if not is_whole:
+        raise ValueError(f"data: a picture that is cut, {len(data)} bytes without its end{said}")
+
+
+def _jpeg_has_end(data: bytes) -> bool:
+    """Whether a JPEG's segments lead to an end marker. What comes behind it does not matter.
+
+    A marker inside of a segment, as a thumbnail has one, is not the picture's.
+    """
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if marker == JPEG_END:
+            return True
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == JPEG_SCAN:
+            found = JPEG_AFTER_SCAN.search(data, position)
+            if found is None:
+                return False
+            position = found.start()
+    return data[position : position + 2] == bytes([0xFF, JPEG_END])
 
 
 def pixels(message: Image, encoding: Encoding) -> np.ndarray:

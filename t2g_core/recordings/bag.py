@@ -6,45 +6,54 @@ read here.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from mcap.exceptions import McapError
-from mcap.stream_reader import StreamReader
-from rosbags.highlevel import AnyReader, AnyReaderError
+import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from t2g_core.images.encodings import ENCODINGS, check_image, decompress, pixels, to_rgb
+from t2g_core.listing import by_number
+from t2g_core.recordings import bag_storage
+from t2g_core.recordings.bag_storage import (
+    Connection,
+    StoredMessage,
+    is_storage,
+    open_storage,
+    warn_once,
+)
 from t2g_core.streaming.continuity import NS
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_TYPE)
+CDR = "cdr"
+METADATA = "metadata.yaml"
 
 
 class StampedImage(NamedTuple):
-    """An image of a bag: ``stamp_ns`` is its header's stamp, ``pixels`` as its encoding says."""
+    """An image of a bag, `pixels` as its encoding says.
 
-    stamp_ns: int
+    header_ns: its header's stamp; time_ns: the same, or when it was recorded where the header has
+    none (zero).
+    """
+
+    header_ns: int
+    time_ns: int
     pixels: np.ndarray
 
 
-class RawMessage(NamedTuple):
-    """A message as it went over the wire: when it was recorded, and its CDR bytes."""
-
-    time_ns: int
-    cdr: bytes
-
-
 def is_bag(path: Path) -> bool:
-    """Whether ``path`` is a rosbag2 folder."""
-    return (path / "metadata.yaml").is_file()
+    """Whether ``path`` is a rosbag2: its folder, or one of its storage files."""
+    if not path.is_dir():
+        return is_storage(path)
+    return (path / METADATA).is_file() or any(is_storage(file) for file in path.iterdir())
 
 
 def typestore(definitions: dict[str, str] | None = None) -> Typestore:
@@ -55,45 +64,106 @@ def typestore(definitions: dict[str, str] | None = None) -> Typestore:
     return store
 
 
-@contextmanager
-def open_bag(path: str | Path) -> Iterator[AnyReader]:
-    """Open a bag folder for reading; raises ``ValueError`` where there is no readable bag."""
-    path = Path(path)
-    if not is_bag(path):
-        raise ValueError(f"expected a rosbag2 folder with a metadata.yaml, got {path}")
-    try:
-        reader = AnyReader([path], default_typestore=typestore())
-        reader.open()
-    except AnyReaderError as error:
-        raise ValueError(f"cannot read the bag {path}: {error}") from error
-    try:
-        yield reader
-    finally:
-        reader.close()
+class Bag:
+    """The storage files of a rosbag2 in their order, and how many messages it announces by topic.
 
+    What can be read counts: metadata.yaml says the order of the files and nothing else, since it
+    is edited by hand, and missing where a recording was not ended.
 
-def check_crcs(path: str | Path) -> None:
-    """Read a bag's MCAP files through and compare their checksums, where they hold any.
-
-    Raises ``ValueError`` for the first that does not fit: bytes have changed since it was recorded.
+    Raises ``ValueError`` where there is no storage file.
     """
-    for file in sorted(Path(path).glob("*.mcap")):
-        with file.open("rb") as stream:
-            try:
-                for _ in StreamReader(stream, validate_crcs=True).records:
-                    pass
-            except (McapError, ValueError, EOFError) as error:
-                raise ValueError(f"{file} is damaged: {error}") from error
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        metadata = _read_metadata(self.path)
+        listed = [Path(name).name for name in metadata.get("relative_file_paths") or ()]
+        files = self._find_files()
+        order = {name: index for index, name in enumerate(listed)}
+        self.files = sorted(files, key=lambda f: (order.get(f.name, len(order)), by_number(f)))
+        if len(files) < len(listed):
+            missing = ", ".join(sorted(set(listed) - {f.name for f in files}))
+            warn_once(f"{self.path} lacks {missing}, which its {METADATA} lists")
+        self.announced = _announced(metadata)
+
+    def _find_files(self) -> list[Path]:
+        if is_storage(self.path):
+            return [self.path]
+        found = [f for f in self.path.iterdir() if is_storage(f)] if self.path.is_dir() else []
+        if not found:
+            raise ValueError(
+                f"expected a rosbag2, a folder with {' or '.join(bag_storage.SUFFIXES[:2])} files, "
+                f"got {self.path}"
+            )
+        if not (self.path / METADATA).is_file():
+            warn_once(
+                f"{self.path} has no {METADATA}; its files are read as they are "
+                "(`ros2 bag reindex` makes one)"
+            )
+        return found
+
+    def counts(self) -> dict[Connection, int]:
+        """What is stored: messages by connection."""
+        counts: Counter[Connection] = Counter()
+        for file in self.files:
+            with open_storage(file) as storage:
+                counts.update(storage.counts)
+        return counts
+
+    def messages(self, topic: str) -> Iterator[StoredMessage]:
+        """The messages on a topic, in the order of the files and of time."""
+        count = 0
+        for file in self.files:
+            with open_storage(file) as storage:
+                for message in storage.messages(topic):
+                    count += 1
+                    yield message._replace(cdr=bag_storage.unpacked(message.cdr))
+        announced = self.announced.get(topic, 0)
+        if count < announced:
+            sentence = f"{self.path} announces {announced} messages on {topic} and holds {count}"
+            if not count:
+                raise ValueError(sentence)
+            warn_once(sentence)
+
+    def check_crcs(self) -> None:
+        """Compare the checksums of all MCAP files; see ``bag_storage.check_crcs``."""
+        for file in self.files:
+            bag_storage.check_crcs(file)
+
+
+def _read_metadata(path: Path) -> dict:
+    """What metadata.yaml says of the bag; empty where there is none, or none that can be read."""
+    file = path / METADATA
+    if not file.is_file():
+        return {}
+    try:
+        return yaml.safe_load(file.read_bytes())["rosbag2_bagfile_information"]
+    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        warn_once(f"{file} cannot be read ({reason}); the bag's files are read as they are")
+        return {}
+
+
+def _announced(metadata: dict) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for entry in metadata.get("topics_with_message_count") or ():
+        try:
+            counts[entry["topic_metadata"]["name"]] += int(entry["message_count"])
+        except (KeyError, TypeError, ValueError):
+            continue  # hand-made: what is stored counts
+    return counts
 
 
 def image_topics(path: str | Path) -> dict[str, int]:
     """Return the bag's topics of images and how many messages each has."""
-    with open_bag(path) as reader:
-        return {
-            connection.topic: connection.msgcount
-            for connection in reader.connections
-            if connection.msgtype in IMAGE_TYPES
-        }
+    return _image_topics(Bag(path).counts())
+
+
+def _image_topics(counts: dict[Connection, int]) -> dict[str, int]:
+    topics: Counter[str] = Counter()
+    for connection, count in counts.items():
+        if connection.message_type in IMAGE_TYPES and connection.encoding == CDR:
+            topics[connection.topic] += count
+    return dict(topics)
 
 
 def pick_image_topic(path: str | Path, topic: str | None) -> str:
@@ -101,12 +171,19 @@ def pick_image_topic(path: str | Path, topic: str | None) -> str:
 
     Raises ``ValueError`` that names the image topics there are.
     """
-    topics = image_topics(path)
-    known = ", ".join(f"{name} ({count})" for name, count in sorted(topics.items())) or "none"
+    counts = Bag(path).counts()
+    topics = _image_topics(counts)
+    known = ", ".join(f"{name} ({count})" for name, count in sorted(topics.items()))
     if topic is None and len(topics) == 1:
         return next(iter(topics))
+    if not topics:
+        others = sorted(f"{c.topic} ({c.message_type or 'no type'}, {c.encoding})" for c in counts)
+        raise ValueError(
+            f"{path} has no images: expected {' or '.join(IMAGE_TYPES)} in CDR, got "
+            f"{', '.join(others) or 'no topic'}"
+        )
     if topic is None:
-        raise ValueError(f"{path} has several or no image topics, name one: {known}")
+        raise ValueError(f"{path} has several image topics, name one: {known}")
     if topic not in topics:
         raise ValueError(f"{path} has no images on {topic!r}; its image topics are: {known}")
     return topic
@@ -115,54 +192,72 @@ def pick_image_topic(path: str | Path, topic: str | None) -> str:
 def read_images(path: str | Path, topic: str) -> Iterator[StampedImage]:
     """Yield the images on ``topic`` as RGB ``(H, W, 3)`` uint8, in the order they were recorded.
 
-    Raises ``ValueError`` for an unknown topic and for an image that cannot be read.
+    Raises ``ValueError`` for an unknown topic, for an image that cannot be read and where a bag
+    that announces images holds none.
     """
-    for index, (stamp_ns, message) in enumerate(_image_messages(path, topic)):
+    for index, (stored, message) in enumerate(_image_messages(path, topic)):
         try:
             compressed = message.__msgtype__ == COMPRESSED_TYPE
-            image = decompress(message.data) if compressed else to_rgb(message)
+            image = decompress(message.data, message.format) if compressed else to_rgb(message)
         except ValueError as error:
             raise ValueError(f"{path}, image {index} on {topic}: {error}") from error
-        yield StampedImage(stamp_ns, image)
+        yield _stamped(stored, message, image)
 
 
 def read_masks(path: str | Path, topic: str) -> Iterator[StampedImage]:
     """Yield the mono8 images on ``topic`` as class ids ``(H, W)`` uint8."""
-    for stamp_ns, message in _image_messages(path, topic):
+    for stored, message in _image_messages(path, topic):
         if message.__msgtype__ == COMPRESSED_TYPE or message.encoding != "mono8":
             raise ValueError(f"{topic}: expected mono8 class ids, got {message.__msgtype__}")
         check_image(message)
-        yield StampedImage(stamp_ns, pixels(message, ENCODINGS["mono8"]))
+        yield _stamped(stored, message, pixels(message, ENCODINGS["mono8"]))
+
+
+def _stamped(stored: StoredMessage, message: Any, picture: np.ndarray) -> StampedImage:
+    stamp = message.header.stamp
+    header_ns = stamp.sec * NS + stamp.nanosec
+    return StampedImage(header_ns, header_ns or stored.time_ns, picture)
 
 
 class PackedMasks:
-    """Masks by stamp, kept as PNG, a few kB each: a bag may hold them in any order."""
+    """Masks by stamp, kept as PNG, a few kB each: a bag may hold them in any order.
+
+    Several of one stamp are taken in turn, as their images come: a driver that leaves the stamp
+    out, or repeats it, has no other order.
+    """
 
     def __init__(self, masks: Iterable[StampedImage]) -> None:
-        self._packed = {stamp_ns: cv2.imencode(".png", mask)[1] for stamp_ns, mask in masks}
+        self._packed: dict[int, list[np.ndarray]] = defaultdict(list)
+        for mask in masks:
+            self._packed[mask.header_ns].append(cv2.imencode(".png", mask.pixels)[1])
 
-    def get(self, stamp_ns: int) -> np.ndarray | None:
-        """The mask ``(H, W)`` uint8 with this stamp, None where there is none."""
-        packed = self._packed.get(stamp_ns)
-        return None if packed is None else cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
+    def take(self, header_ns: int) -> np.ndarray | None:
+        """The next mask ``(H, W)`` uint8 with this stamp, None where there is none."""
+        packed = self._packed.get(header_ns)
+        return cv2.imdecode(packed.pop(0), cv2.IMREAD_UNCHANGED) if packed else None
+
+    def count(self, header_ns: int) -> int:
+        """How many masks with this stamp were not taken yet."""
+        return len(self._packed.get(header_ns, ()))
 
 
-def read_raw(path: str | Path, topic: str) -> Iterator[RawMessage]:
+def read_raw(path: str | Path, topic: str) -> Iterator[StoredMessage]:
     """Yield the messages on ``topic`` without decoding them."""
-    with open_bag(path) as reader:
-        chosen = [c for c in reader.connections if c.topic == topic]
-        for _, time_ns, cdr in reader.messages(connections=chosen):
-            yield RawMessage(time_ns, bytes(cdr))
+    return Bag(path).messages(topic)
 
 
-def _image_messages(path: str | Path, topic: str) -> Iterator[tuple[int, Any]]:
+def _image_messages(path: str | Path, topic: str) -> Iterator[tuple[StoredMessage, Any]]:
     pick_image_topic(path, topic)
-    with open_bag(path) as reader:
-        chosen = [c for c in reader.connections if c.topic == topic]
-        for connection, _, cdr in reader.messages(connections=chosen):
-            message = reader.deserialize(cdr, connection.msgtype)
-            stamp = message.header.stamp
-            yield stamp.sec * NS + stamp.nanosec, message
+    store = typestore()
+    for index, stored in enumerate(Bag(path).messages(topic)):
+        kind = stored.connection.message_type
+        try:
+            message = store.deserialize_cdr(stored.cdr, kind)
+        except Exception as error:  # rosbags reads past the end, or finds what is no text
+            raise ValueError(
+                f"{path}, message {index} on {topic} is no {kind}: {error or type(error).__name__}"
+            ) from error
+        yield stored, message
 
 
 class BagWriter:

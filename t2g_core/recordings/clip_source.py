@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 
 from t2g_core.data.datasets import open_dataset, recognise
 from t2g_core.images.files import read_image
+from t2g_core.listing import by_number, by_stem, visible
 from t2g_core.recordings.bag import PackedMasks, is_bag, pick_image_topic, read_images, read_masks
 from t2g_core.streaming.continuity import NS
 
@@ -45,16 +46,34 @@ def open_clip(
         return bag_frames(path, pick_image_topic(path, topic), labels_topic)
     if path.is_dir():
         return folder_frames(path, rate_hz)
-    if path.suffix in (".mcap", ".db3"):
-        raise ValueError(f"{path}: give the bag's folder, the one with metadata.yaml")
+    if path.suffix == ".bag":
+        raise ValueError(f"{path} is a bag of ROS 1: `rosbags-convert --src {path} --dst FOLDER`")
     return video_frames(path)
 
 
 def bag_frames(path: Path, topic: str, labels_topic: str | None) -> Iterator[ClipFrame]:
-    """Yield the images on ``topic``, each with the labels that have its stamp."""
+    """Yield the images on ``topic``, each with the labels that have its stamp.
+
+    Raises ``ValueError`` where a stamp repeats and its images and labels differ in number.
+    """
     labels = PackedMasks(() if labels_topic is None else read_masks(path, labels_topic))
-    for stamp_ns, image in read_images(path, topic):
-        yield ClipFrame(stamp_ns, image, labels.get(stamp_ns))
+    repeated: Counter[int] = Counter()
+    for image in read_images(path, topic):
+        repeated[image.header_ns] += 1
+        label = labels.take(image.header_ns)
+        if label is None and labels_topic is not None and repeated[image.header_ns] > 1:
+            raise ValueError(_unequal(path, image.header_ns, topic, labels_topic))
+        yield ClipFrame(image.time_ns, image.pixels, label)
+    for header_ns, count in repeated.items():
+        if count > 1 and labels.count(header_ns):
+            raise ValueError(_unequal(path, header_ns, topic, labels_topic))
+
+
+def _unequal(path: Path, header_ns: int, topic: str, labels_topic: str | None) -> str:
+    return (
+        f"{path}: several messages are stamped {header_ns / NS:.9f}, and not as many on {topic} as "
+        f"on {labels_topic}: nothing says which belong together"
+    )
 
 
 def folder_frames(path: Path, rate_hz: float) -> Iterator[ClipFrame]:
@@ -67,12 +86,10 @@ def folder_frames(path: Path, rate_hz: float) -> Iterator[ClipFrame]:
 def image_files(path: Path) -> list[Path]:
     """The images of a folder, or of its ``images``, by number; ValueError where there is none."""
     images = path / "images" if (path / "images").is_dir() else path
-    files = sorted(
-        (f for f in images.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES), key=by_number
-    )
+    files = [f for f in visible(images.iterdir()) if f.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
         raise ValueError(f"no image ({', '.join(IMAGE_SUFFIXES)}) in {images}")
-    return files
+    return sorted(by_stem(files).values(), key=by_number)
 
 
 def label_readers(path: Path) -> dict[Path, Callable[[], np.ndarray]]:
@@ -95,13 +112,6 @@ def _stamped_files(
         read = readers.get(file.resolve())
         labels = None if read is None else read()
         yield ClipFrame(round(index * NS / rate_hz), read_image(file), labels)
-
-
-def by_number(path: Path) -> list[tuple[int, str]]:
-    """Return a sort key that compares the numbers in a file's name as numbers."""
-    return [
-        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.stem)
-    ]
 
 
 def video_frames(path: Path) -> Iterator[ClipFrame]:

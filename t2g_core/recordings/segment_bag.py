@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from t2g_core.device import AUTO, PRECISIONS, find_device
-from t2g_core.recordings.bag import check_crcs, pick_image_topic
+from t2g_core.recordings.bag import Bag, pick_image_topic
 from t2g_core.recordings.clip_meter import latency_summary
 from t2g_core.recordings.clip_source import ClipFrame, bag_frames
 from t2g_core.recordings.result_folder import (
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     topic = pick_image_topic(args.bag, args.topic)
     out = args.out or args.bag.resolve().parent / f"{args.bag.resolve().name}_t2g"
     make_folder(out)
-    check_crcs(args.bag)
+    Bag(args.bag).check_crcs()
     segmenter = StreamingSegmenter.from_checkpoint(
         args.checkpoint, device, args.encoder_weights, args.precision
     )

@@ -100,6 +100,11 @@ def write_clip(frames: Iterable[ClipFrame], bag: Path) -> list[int]:
         for frame in frames:
             if start_ns is None:
                 start_ns = time.time_ns() if frame.stamp_ns < NS else 0
+            if stamps and start_ns + frame.stamp_ns == stamps[-1]:
+                raise ValueError(
+                    "two frames of the clip have the same time, by which masks are told apart: "
+                    "`t2g bag` takes such a bag"
+                )
             stamps.append(start_ns + frame.stamp_ns)
             writer.write_image(IMAGE_TOPIC, stamps[-1], frame.image, "camera")
             if frame.labels is not None:
@@ -150,7 +155,7 @@ def segmented(clip: Path, answers: Path, with_labels: bool) -> Iterator[MaskedFr
 
     masks = PackedMasks(read_masks(answers, MASK_TOPIC))
     for frame in bag_frames(clip, IMAGE_TOPIC, LABELS_TOPIC if with_labels else None):
-        yield MaskedFrame(frame, masks.get(frame.stamp_ns))
+        yield MaskedFrame(frame, masks.take(frame.stamp_ns))
 
 
 def write_results(

@@ -13,9 +13,10 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from small_checkpoint import write_vit_s_checkpoint
 
 from t2g_core.cli import main
+from t2g_core.listing import by_number
 from t2g_core.recordings.bag import (
+    Bag,
     BagWriter,
-    check_crcs,
     image_topics,
     pick_image_topic,
     read_images,
@@ -23,7 +24,7 @@ from t2g_core.recordings.bag import (
     read_raw,
     typestore,
 )
-from t2g_core.recordings.clip_source import by_number, fit, open_clip
+from t2g_core.recordings.clip_source import fit, open_clip
 from t2g_core.recordings.pictures import Mp4Writer
 from t2g_core.recordings.segment_bag import clip_rate
 
@@ -53,8 +54,8 @@ def test_images_come_back_to_the_bit_with_their_stamps(tmp_path, sqlite):
     with BagWriter(path, sqlite=sqlite) as writer:
         writer.write_image("/camera", START, picture(1), "cam")
     assert (list(path.glob("*.db3")) != []) is sqlite
-    ((stamp_ns, image),) = read_images(path, "/camera")
-    assert stamp_ns == START
+    ((stamp_ns, time_ns, image),) = read_images(path, "/camera")
+    assert stamp_ns == time_ns == START
     np.testing.assert_array_equal(image, picture(1))
 
 
@@ -82,9 +83,9 @@ def test_own_message_types_come_back_with_their_definition(tmp_path):
     cdr = store.serialize_cdr(message, "some_pkg/msg/Report")
     with BagWriter(tmp_path / "bag", {"some_pkg/msg/Report": text}) as writer:
         writer.write_raw("/report", "some_pkg/msg/Report", START, cdr)
-    from t2g_core.recordings.bag import open_bag
+    from rosbags.highlevel import AnyReader
 
-    with open_bag(tmp_path / "bag") as reader:
+    with AnyReader([tmp_path / "bag"]) as reader:
         ((connection, time_ns, data),) = reader.messages()
         back = reader.deserialize(data, connection.msgtype)
     assert time_ns == START and back.header.frame_id == "x"
@@ -137,10 +138,10 @@ def test_a_wrong_topic_names_those_there_are(bag):
 
 
 def test_a_folder_that_is_no_bag_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"metadata\.yaml"):
+    with pytest.raises(ValueError, match=r"expected a rosbag2, a folder with \.mcap or"):
         image_topics(tmp_path)
-    (tmp_path / "metadata.yaml").write_text("nothing here")
-    with pytest.raises(ValueError, match="cannot read the bag"):
+    (tmp_path / "x.mcap").write_bytes(b"something else")
+    with pytest.raises(ValueError, match="expected an MCAP or sqlite3 file, it begins with b'some"):
         image_topics(tmp_path)
 
 
@@ -195,8 +196,11 @@ def test_faulty_clips_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"text\.mp4"):
         list(open_clip(tmp_path / "text.mp4", 15.0))
     (tmp_path / "x.mcap").write_bytes(b"")
-    with pytest.raises(ValueError, match="the bag's folder"):
+    with pytest.raises(ValueError, match="expected an MCAP or sqlite3 file, it begins with no"):
         open_clip(tmp_path / "x.mcap", 15.0)
+    (tmp_path / "x.bag").write_bytes(b"#ROSBAG V2.0")
+    with pytest.raises(ValueError, match="a bag of ROS 1: `rosbags-convert"):
+        open_clip(tmp_path / "x.bag", 15.0)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes(b"not a picture")
     with pytest.raises(ValueError, match=r"a\.png"):
@@ -250,7 +254,7 @@ def test_compressed_images_are_images(tmp_path):
             message = store.types[kind](header=header, format="png", data=data)
             writer.write(connection, START, store.serialize_cdr(message, kind))
     images = read_images(tmp_path / "bag", "/camera")
-    stamp_ns, pixels = next(images)
+    stamp_ns, _, pixels = next(images)
     assert stamp_ns == NS + 5 and np.array_equal(pixels, image)
     with pytest.raises(ValueError, match="image 1 on /camera: data: expected a JPEG or PNG"):
         next(images)
@@ -290,12 +294,12 @@ def test_changed_bytes_of_a_bag_are_found(tmp_path):
         channel = writer.register_channel("/camera", "cdr", writer.register_schema("x", "", b""))
         writer.add_message(channel, 1, bytes(5000), 1)
         writer.finish()
-    check_crcs(tmp_path)
+    Bag(tmp_path).check_crcs()
     data = bytearray(path.read_bytes())
     data[2000] ^= 1
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"bag_0\.mcap is damaged"):
-        check_crcs(tmp_path)
+        Bag(tmp_path).check_crcs()
 
 
 def test_clip_rate():
