@@ -21,6 +21,7 @@ from t2g_core.methods.frame_head import FrameHead
 from t2g_core.methods.method import Method, MethodConfig
 from t2g_core.methods.time2general.time2general import Time2General
 from t2g_core.schedule import TrainConfig
+from t2g_core.text_files import read_text
 
 METHODS: dict[str, type[Method]] = {  # by the section of a config that describes them
     "time2general": Time2General,
@@ -99,7 +100,7 @@ def load_mapping(path: str | Path, changes: Sequence[str] = ()) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"no config file {path}")
     try:
-        mapping = yaml.safe_load(path.read_text())
+        mapping = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     if not isinstance(mapping, dict):

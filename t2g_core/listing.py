@@ -30,7 +30,7 @@ def by_stem(files: Iterable[Path]) -> dict[str, Path]:
     Raises ``ValueError`` for two files of one stem, with both names.
     """
     found: dict[str, Path] = {}
-    for file in files:
+    for file in sorted(files):
         other = found.setdefault(file.stem, file)
         if other is not file:
             raise ValueError(

@@ -37,6 +37,7 @@ from t2g_core.data.video import (
     read_list,
     require_files,
 )
+from t2g_core.listing import visible
 
 LAYOUT = "an ApolloScape root holds ROAD_ins or ROAD_seg with ColorImage and Label in it"
 _TABLE = lookup_table(APOLLOSCAPE_IDS, APOLLOSCAPE_TO_15, FIFTEEN_CLASSES)
@@ -49,7 +50,8 @@ _NAME = re.compile(r"\d{6}_(\d{2})(\d{2})(\d{2})(\d{3})_Camera_\d")
 
 def apolloscape_splits(root: Path) -> list[str]:
     """Those of which a road has a list; without any, all frames of all roads."""
-    names = [path.stem for path in [*root.glob("*.lst"), *root.glob("public_image_lists/*.lst")]]
+    lists = visible([*root.glob("*.lst"), *root.glob("public_image_lists/*.lst")])
+    names = [path.stem for path in lists]
     found = {name.rpartition("_")[2] for name in names}
     return [split for split in ("train", "val") if split in found] or ["all"]
 
@@ -153,8 +155,8 @@ def _present(root: Path, listed: str) -> Path:
 def _all_pairs(root: Path) -> list[tuple[Path, Path]]:
     pairs = []
     for road in _roads(root):
-        images = sorted((road / "ColorImage").glob("*/Camera[ _]5/*.jpg"))
-        labels = set((road / "Label").glob("*/Camera[ _]5/*_bin.png"))
+        images = sorted(visible((road / "ColorImage").glob("*/Camera[ _]5/*.jpg")))
+        labels = set(visible((road / "Label").glob("*/Camera[ _]5/*_bin.png")))
         for image in images:
             folder = road / "Label" / image.relative_to(road / "ColorImage").parent
             pairs.append((image, folder / f"{image.stem}_bin.png"))

@@ -36,8 +36,9 @@ import numpy as np
 from t2g_core.data.class_tables import CAMVID_MERGED, CAMVID_TO_15, FIFTEEN_CLASSES, UNKNOWN
 from t2g_core.data.unknown_labels import check_unknown
 from t2g_core.data.video import Video, VideoFrame, cut_at_gaps, list_folder
-from t2g_core.images.files import open_whole
+from t2g_core.images.files import open_label
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
+from t2g_core.listing import by_stem, visible
 
 _LOG = logging.getLogger(__name__)
 VIDEO_RATE_HZ = 30.0
@@ -98,7 +99,7 @@ def camvid_splits(root: Path) -> list[str]:
     if (root / FULL_IMAGES).is_dir():
         return list(SPLITS)
     folders = [*root.glob("*annot"), *(images.parent for images in root.glob("*/images"))]
-    return sorted({folder.name.removesuffix("annot") for folder in folders})
+    return sorted({folder.name.removesuffix("annot") for folder in visible(folders)})
 
 
 def load_camvid(root: str | Path, split: str) -> list[Video]:
@@ -165,7 +166,7 @@ def _load(root: Path, split: str, reader: Callable[[Path], np.ndarray]) -> list[
 
 def _read(path: Path, class_names: tuple[str, ...], mapping: dict[str, str]) -> np.ndarray:
     """A label picture of either release as ids of ``class_names``; ``mapping`` is for colours."""
-    picture = open_whole(path)
+    picture = open_label(path)
     if picture.mode in ("L", "P"):
         return _ids_from_index(np.asarray(picture), path, class_names)
     if picture.mode in ("RGB", "RGBA"):
@@ -219,10 +220,10 @@ def _files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
         f"a CamVid root holds {FULL_IMAGES} and {FULL_LABELS}, or SPLIT and SPLITannot, or "
         "SPLIT/images and SPLIT/labels, where SPLIT is train, val or test"
     )
-    files = {p.stem: p for p in list_folder(folder, layout) if p.suffix.lower() in suffixes}
+    files = [p for p in list_folder(folder, layout) if p.suffix.lower() in suffixes]
     if not files:
         raise FileNotFoundError(f"{folder} holds no {' or '.join(suffixes)} file; copy the data in")
-    return files
+    return by_stem(files)
 
 
 def _parse_stem(path: Path) -> tuple[str, int]:

@@ -23,6 +23,7 @@ from t2g_core.data.class_tables import (
     read_ids,
 )
 from t2g_core.data.video import Video, VideoFrame, list_folder, require_files
+from t2g_core.listing import visible
 
 _LOG = logging.getLogger(__name__)
 RATE_HZ = 17.0
@@ -34,7 +35,7 @@ _TABLE = lookup_table(CITYSCAPES_IDS, CITYSCAPES_TO_15, FIFTEEN_CLASSES)
 
 def cityscapes_splits(root: Path) -> list[str]:
     """Those of which images are there; `test` has no labels."""
-    found = sorted(path.name for path in (root / "leftImg8bit_sequence").glob("*/"))
+    found = sorted(path.name for path in visible((root / "leftImg8bit_sequence").glob("*/")))
     return [split for split in found if split != "test"]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from t2g_core.data.unknown_labels import check_unknown
-from t2g_core.images.files import open_whole
+from t2g_core.images.files import open_label
 from t2g_core.labels import IGNORE_INDEX
 
 FIFTEEN_CLASSES = (
@@ -171,7 +171,7 @@ def read_ids(path: str | Path, table: np.ndarray) -> np.ndarray:
     another kind of picture and one that is mostly of unknown ids.
     """
     path = Path(path)
-    picture = open_whole(path)
+    picture = open_label(path)
     if picture.mode not in ("L", "P"):
         raise ValueError(
             f"{path}: expected an 8-bit picture of ids, got mode {picture.mode}; take the id "

@@ -20,6 +20,7 @@ from t2g_core.data.kitti360 import kitti360_splits, load_kitti360
 from t2g_core.data.own_video import load_own_video, own_video_splits, read_classes
 from t2g_core.data.video import Video
 from t2g_core.labels import CAMVID_CLASSES, colour_of
+from t2g_core.listing import visible
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def recognise(root: str | Path) -> str:
     """
     root = Path(root)
     for mark, name in _MARKS.items():
-        if any(root.glob(mark)):
+        if any(visible(root.glob(mark))):
             return name
     for mark in _MARKS:
         _check_depth(root, mark)
@@ -106,7 +107,7 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     if name not in NAMES:
         raise ValueError(f"the data set must be one of {NAMES}, got {name!r}")
     marks = [mark for mark, marked in _MARKS.items() if marked == name.partition("15")[0]]
-    if not any(any(Path(root).glob(mark)) for mark in marks):
+    if not any(any(visible(Path(root).glob(mark))) for mark in marks):
         for mark in marks:
             _check_depth(Path(root), mark)
     if name == OWN_VIDEO:

@@ -21,6 +21,8 @@ import numpy as np
 from t2g_core.data.class_tables import lookup_table, read_ids
 from t2g_core.data.video import Video, VideoFrame, cut_at_gaps, list_folder
 from t2g_core.labels import IGNORE_INDEX, colour_of
+from t2g_core.listing import by_stem, visible
+from t2g_core.text_files import read_text
 
 LAYOUT = "a video root holds classes.txt, rate_hz.txt and SPLIT/images, SPLIT/labels"
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -34,7 +36,7 @@ def read_classes(root: str | Path) -> dict[str, tuple[int, int, int]]:
     path = Path(root) / "classes.txt"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {LAYOUT}")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.strip() for line in read_text(path).splitlines()]
     classes = [_name_and_colour(path, line) for line in lines if line]
     names = [name for name, _ in classes]
     if not 2 <= len(names) <= 254 or len(set(names)) != len(names):
@@ -55,7 +57,7 @@ def _name_and_colour(path: Path, line: str) -> tuple[str, tuple[int, int, int]]:
 
 def own_video_splits(root: Path) -> list[str]:
     """The folders that hold images."""
-    return sorted(path.parent.name for path in root.glob("*/images"))
+    return sorted(path.name for path in visible(images.parent for images in root.glob("*/images")))
 
 
 def load_own_video(root: str | Path, split: str) -> list[Video]:
@@ -102,12 +104,13 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     files = [path for path in list_folder(folder, LAYOUT) if path.suffix.lower() in suffixes]
     if not files:
         raise FileNotFoundError(f"{folder} holds no {' or '.join(suffixes)} file; copy the data in")
-    return {path.stem: path for path in files}
+    return by_stem(files)
 
 
 def _check_pairs(split: Path, images: set[str], labels: set[str]) -> None:
     path = split / "unlabelled.txt"
-    unlabelled = set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
+    lines = read_text(path).splitlines() if path.is_file() else []
+    unlabelled = {line.strip() for line in lines} - {""}
     if images - labels != unlabelled:
         odd = min((images - labels) ^ unlabelled)
         raise FileNotFoundError(
@@ -125,10 +128,11 @@ def _rate(root: Path) -> float:
     path = root / "rate_hz.txt"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; write the rate at which frame numbers count")
+    text = read_text(path).strip()
     try:
-        rate_hz = float(path.read_text())
+        rate_hz = float(text)
     except ValueError:
         rate_hz = 0.0
-    if rate_hz <= 0:
-        raise ValueError(f"{path}: expected one positive number, got {path.read_text()!r}")
+    if not 0 < rate_hz < float("inf"):
+        raise ValueError(f"{path}: expected one positive number, got {text!r}")
     return rate_hz

@@ -11,7 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from t2g_core.data.video import Video
-from t2g_core.images.files import open_whole
+from t2g_core.images.files import label_turn, open_label, open_upright
+from t2g_core.listing import visible
 
 RECORD = "shrunk.json"
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -38,21 +39,22 @@ def write_shrunk(
     if out.resolve() == root.resolve() or root.resolve() in out.resolve().parents:
         raise ValueError(f"--out: {out} lies in the data set; choose a folder beside it")
     _check_record(out, width)
-    for path in root.rglob("*"):
+    for path in visible(root.rglob("*")):
         if path.suffix in LISTS and path.is_file():
             _prepare(out / path.relative_to(root))
             shutil.copyfile(path, out / path.relative_to(root))
     frames = [frame for video in videos for frame in video.frames]
-    labels = {frame.label_path for frame in frames if frame.label_path is not None}
+    labels = {f.label_path: f.image_path for f in frames if f.label_path is not None}
     folders = {frame.image_path.parent for frame in frames}
     # All of a folder: what a split leaves out still counts as a frame of the recording.
-    images = {p for folder in folders for p in folder.iterdir() if p.suffix.lower() in PICTURES}
-    jobs = [(path, Image.Resampling.BOX) for path in sorted(images - labels)]
-    jobs += [(path, Image.Resampling.NEAREST) for path in sorted(labels)]
+    listed = {path for folder in folders for path in visible(folder.iterdir())}
+    images = {path for path in listed if path.suffix.lower() in PICTURES}
+    jobs = [(path, None) for path in sorted(images - labels.keys())]
+    jobs += sorted(labels.items())
 
-    def shrink(job: tuple[Path, Image.Resampling]) -> None:
-        path, resampling = job
-        _shrink(path, out / path.relative_to(root), width, resampling)
+    def shrink(job: tuple[Path, Path | None]) -> None:
+        path, image = job
+        _shrink(path, out / path.relative_to(root), width, image)
         on_picture()
 
     with ThreadPoolExecutor(workers) as pool:
@@ -68,11 +70,17 @@ def _check_record(out: Path, width: int) -> None:
     path.write_text(json.dumps({"width": width}) + "\n")
 
 
-def _shrink(source: Path, target: Path, width: int, resampling: Image.Resampling) -> None:
+def _shrink(source: Path, target: Path, width: int, image: Path | None) -> None:
+    """Write a smaller picture, upright; `image` is that of a label, None for an image itself."""
     if target.is_file():
         return
     _prepare(target)
-    picture = open_whole(source)
+    if image is None:
+        picture, resampling = open_upright(source), Image.Resampling.BOX
+    else:
+        picture, resampling = open_label(source), Image.Resampling.NEAREST
+        turn = label_turn(image, picture.size)
+        picture = picture if turn is None else picture.transpose(turn)
     if picture.width > width:
         height = max(1, round(picture.height * width / picture.width))
         picture = picture.resize((width, height), resampling)

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from t2g_core.images.files import open_picture
+from t2g_core.images.files import label_turn, picture_size
 from t2g_core.labels import IGNORE_INDEX
+from t2g_core.listing import visible
+from t2g_core.text_files import read_text
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,16 @@ class VideoFrame:
     label_reader: Callable[[Path], np.ndarray]
 
     def read_label(self) -> np.ndarray:
-        """``(H, W)`` uint8 class ids; all ``IGNORE_INDEX`` at the image's size without a label."""
+        """``(H, W)`` uint8 class ids, upright as the image.
+
+        Without a label all ``IGNORE_INDEX``, at the image's size.
+        """
         if self.label_path is None:
-            width, height = open_picture(self.image_path).size
+            width, height = picture_size(self.image_path)
             return np.full((height, width), IGNORE_INDEX, dtype=np.uint8)
-        return self.label_reader(self.label_path)
+        label = self.label_reader(self.label_path)
+        turn = label_turn(self.image_path, label.shape[::-1])
+        return label if turn is None else np.asarray(Image.fromarray(label).transpose(turn))
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,9 @@ def _video(frames: list[VideoFrame], rate_hz: float) -> Video:
 
 
 def list_folder(folder: Path, layout: str) -> list[Path]:
-    """The entries of a folder, sorted; ``layout`` says in an error what belongs there.
+    """The entries of a folder, sorted, without dot files.
+
+    ``layout`` says in an error what belongs there.
 
     Raises ``FileNotFoundError`` where it is no folder, ``ValueError`` where it cannot be read or
     where names hold backslashes (an archive unpacked without its folders).
@@ -98,7 +108,7 @@ def list_folder(folder: Path, layout: str) -> list[Path]:
     try:
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder; {layout}")
-        entries = sorted(folder.iterdir())
+        entries = sorted(visible(folder.iterdir()))
     except PermissionError as error:
         raise ValueError(
             f"{folder} cannot be read ({error.strerror}); type: chmod -R u+rX {folder}"
@@ -133,7 +143,7 @@ def read_list(path: Path, columns: int) -> list[list[str]]:
         raise FileNotFoundError(f"{path} is missing; it is part of the data set's download")
     separator = "\t" if path.suffix == ".lst" else None
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         row = line.strip().split(separator)
         if not row or row == [""]:
             continue

@@ -213,10 +213,19 @@ def read_masks(path: str | Path, topic: str) -> Iterator[StampedImage]:
         yield _stamped(stored, message, pixels(message, ENCODINGS["mono8"]))
 
 
+def image_times(path: str | Path, topic: str) -> Iterator[int]:
+    """Yield the times [ns] of the images on ``topic``, see ``StampedImage``, without decoding."""
+    for stored, message in _image_messages(path, topic):
+        yield _header_ns(message) or stored.time_ns
+
+
 def _stamped(stored: StoredMessage, message: Any, picture: np.ndarray) -> StampedImage:
-    stamp = message.header.stamp
-    header_ns = stamp.sec * NS + stamp.nanosec
+    header_ns = _header_ns(message)
     return StampedImage(header_ns, header_ns or stored.time_ns, picture)
+
+
+def _header_ns(message: Any) -> int:
+    return message.header.stamp.sec * NS + message.header.stamp.nanosec
 
 
 class PackedMasks:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import cv2
 import numpy as np
 
 from t2g_core.data.datasets import open_dataset, recognise
 from t2g_core.images.files import read_image
 from t2g_core.listing import by_number, by_stem, visible
-from t2g_core.recordings.bag import PackedMasks, is_bag, pick_image_topic, read_images, read_masks
+from t2g_core.recordings.bag import (
+    PackedMasks,
+    image_times,
+    is_bag,
+    pick_image_topic,
+    read_images,
+    read_masks,
+)
+from t2g_core.recordings.video_file import read_video, video_rate
 from t2g_core.streaming.continuity import NS
 
+RATE_IMAGES = 300  # of a bag, whose times give its rate
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
@@ -48,7 +57,29 @@ def open_clip(
         return folder_frames(path, rate_hz)
     if path.suffix == ".bag":
         raise ValueError(f"{path} is a bag of ROS 1: `rosbags-convert --src {path} --dst FOLDER`")
-    return video_frames(path)
+    return (ClipFrame(time_ns, image, None) for time_ns, image in read_video(path))
+
+
+def usual_rate(path: str | Path, rate_hz: float, topic: str | None = None) -> float:
+    """Frames a second of a clip, from the middle one of the steps between frames.
+
+    `rate_hz` for a folder or a picture, and where the times of a bag stand still. Arguments and
+    errors as of ``open_clip``.
+    """
+    path = Path(path)
+    if is_bag(path):
+        times = image_times(path, pick_image_topic(path, topic))
+        return clip_rate(list(itertools.islice(times, RATE_IMAGES)), rate_hz)
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        return rate_hz
+    return video_rate(path)
+
+
+def clip_rate(stamps_ns: list[int], otherwise_hz: float) -> float:
+    """Frames a second from the median step of the stamps; `otherwise_hz` where there is none."""
+    steps = np.diff(np.asarray(stamps_ns, np.int64))
+    step = float(np.median(steps)) if len(steps) else 0.0
+    return NS / step if step > 0 else otherwise_hz
 
 
 def bag_frames(path: Path, topic: str, labels_topic: str | None) -> Iterator[ClipFrame]:
@@ -112,25 +143,6 @@ def _stamped_files(
         read = readers.get(file.resolve())
         labels = None if read is None else read()
         yield ClipFrame(round(index * NS / rate_hz), read_image(file), labels)
-
-
-def video_frames(path: Path) -> Iterator[ClipFrame]:
-    """Yield the frames of a video file with their times in it.
-
-    Raises ``ValueError`` where the file is no video, and at its end where it is cut.
-    """
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"no video in {path}")
-            stream, count = container.streams.video[0], 0
-            for frame in container.decode(stream):
-                count += 1
-                yield ClipFrame(round(frame.time * NS), frame.to_ndarray(format="rgb24"), None)
-            if count < stream.frames:
-                raise ValueError(f"{path} is cut: it holds {count} of its {stream.frames} frames")
-    except av.error.FFmpegError as error:
-        raise ValueError(f"cannot read {path} as a video: {error}") from error
 
 
 def fit(frames: Iterable[ClipFrame], max_width: int) -> Iterator[ClipFrame]:

@@ -17,16 +17,22 @@ from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.images.files import read_image
 from t2g_core.images.overlay import overlay
 from t2g_core.recordings.bag import is_bag
-from t2g_core.recordings.clip_source import IMAGE_SUFFIXES, ClipFrame, image_files, open_clip
+from t2g_core.recordings.clip_source import (
+    IMAGE_SUFFIXES,
+    ClipFrame,
+    image_files,
+    open_clip,
+    usual_rate,
+)
 from t2g_core.recordings.pictures import OVERLAY_OPACITY
 from t2g_core.recordings.result_folder import (
     REPORT,
     MaskedFrame,
+    default_folder,
     headline,
     write_pictures,
-    write_report,
 )
-from t2g_core.recordings.segment_bag import OfflineRun, clip_rate, make_folder, offline_report
+from t2g_core.recordings.segment_bag import OfflineRun, make_folder, offline_report
 from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
@@ -62,15 +68,14 @@ def run(args: argparse.Namespace) -> int:
     first = next(frames, None)
     if first is None:
         raise ValueError(f"{path} holds no frame")
-    out = args.out or path.parent / f"{path.stem}_t2g"
+    out = args.out or default_folder(path)
     make_folder(out / MASKS)
     segmenter = StreamingSegmenter.from_checkpoint(
         args.checkpoint, find_device(args.device), args.encoder_weights, args.precision
     )
     offline = OfflineRun(segmenter, MAX_GAP_S)
-    second = list(itertools.islice(frames, 1))
-    rate_hz = clip_rate([frame.stamp_ns for frame in (first, *second)])
-    frames = itertools.islice(itertools.chain([first], second, frames), args.frames)
+    rate_hz = usual_rate(path, args.rate, args.topic)
+    frames = itertools.islice(itertools.chain([first], frames), args.frames)
     with tqdm(unit="frame", desc="segment", total=args.frames, file=sys.stderr) as progress:
         shares = ClassShares(segmenter.class_names)
         masked = written(offline.segment(frames), names, out / MASKS, segmenter.palette)
@@ -81,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             classes, palette = segmenter.class_names, segmenter.palette
             scores = write_pictures(out, masked, classes, palette, rate_hz, MAX_GAP_S)
     report = {"path": str(path), **offline_report(offline, scores), "classes": shares.percent()}
-    write_report(out, report)
+    offline.finish(out, report)
     print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / REPORT}")
     return 0
 

@@ -19,15 +19,16 @@ import numpy as np
 from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.recordings.bag import Bag, pick_image_topic
 from t2g_core.recordings.clip_meter import latency_summary
-from t2g_core.recordings.clip_source import ClipFrame, bag_frames
+from t2g_core.recordings.clip_source import ClipFrame, bag_frames, usual_rate
 from t2g_core.recordings.result_folder import (
     REPORT,
     MaskedFrame,
+    default_folder,
     headline,
     write_pictures,
     write_report,
 )
-from t2g_core.streaming.continuity import MAX_GAP_S, NS, FrameInfo
+from t2g_core.streaming.continuity import MAX_GAP_S, FrameInfo
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.streaming.video_segmenter import VideoSegmenter
 
@@ -48,11 +49,16 @@ class OfflineRun:
         self.resets: dict[str, int] = {}
         self.latencies_ms: list[float] = []
         self.stamps_ns: list[int] = []
+        self.error: ValueError | None = None
         self._digest = hashlib.sha256()
 
     def segment(self, frames: Iterable[ClipFrame]) -> Iterator[MaskedFrame]:
-        """Yield each frame with its mask."""
-        for frame in frames:
+        """Yield each frame with its mask.
+
+        An error of the frames ends them and stays in ``error``, so that what was segmented before
+        is written.
+        """
+        for frame in self._until_error(frames):
             started = time.perf_counter()
             segmented = self.video.segment(
                 frame.image, FrameInfo(frame.stamp_ns, frame.image.shape[:2]), self.max_gap_s
@@ -65,17 +71,24 @@ class OfflineRun:
             self._digest.update(np.ascontiguousarray(segmented.result.mask))
             yield MaskedFrame(frame, segmented.result.mask)
 
+    def _until_error(self, frames: Iterable[ClipFrame]) -> Iterator[ClipFrame]:
+        try:
+            yield from frames
+        except ValueError as error:
+            self.error = error
+
+    def finish(self, out: Path, report: dict) -> None:
+        """Write the report; raise ``error`` afterwards, where the frames ended with one."""
+        problem = {} if self.error is None else {"error": str(self.error)}
+        write_report(out, report | problem)
+        if self.error is not None:
+            count = len(self.latencies_ms)
+            raise ValueError(f"{self.error}; the results of {count} frames before are in {out}")
+
     @property
     def masks_sha256(self) -> str:
         """Digest of all masks in order: equal runs have equal digests."""
         return self._digest.hexdigest()
-
-
-def clip_rate(stamps_ns: list[int]) -> float:
-    """Return frames a second from the median step of the stamps; 15 where there is no step."""
-    steps = np.diff(np.asarray(stamps_ns, np.int64))
-    step = float(np.median(steps)) if len(steps) else 0.0
-    return NS / step if step > 0 else DEFAULT_RATE_HZ
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,25 +120,28 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--frames: expected at least 1, got {args.frames}")
     device = find_device(args.device)
     topic = pick_image_topic(args.bag, args.topic)
-    out = args.out or args.bag.resolve().parent / f"{args.bag.resolve().name}_t2g"
+    out = args.out or default_folder(args.bag)
     make_folder(out)
     Bag(args.bag).check_crcs()
     segmenter = StreamingSegmenter.from_checkpoint(
         args.checkpoint, device, args.encoder_weights, args.precision
     )
-    frames = itertools.islice(bag_frames(args.bag, topic, args.labels_topic), args.frames)
+    frames = bag_frames(args.bag, topic, args.labels_topic)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"{args.bag} has no image on {topic}")
+    frames = itertools.islice(itertools.chain([first], frames), args.frames)
     offline = OfflineRun(segmenter, args.max_gap)
-    stamps = [f.stamp_ns for f in itertools.islice(bag_frames(args.bag, topic, None), 30)]
     scores = write_pictures(
         out,
         offline.segment(frames),
         segmenter.class_names,
         segmenter.palette,
-        clip_rate(stamps),
+        usual_rate(args.bag, DEFAULT_RATE_HZ, topic),
         args.max_gap,
     )
-    report = offline_report(offline, scores) | {"bag": str(args.bag), "topic": topic}
-    write_report(out, report)
+    report = offline_report(offline, scores) | {"path": str(args.bag.resolve()), "topic": topic}
+    offline.finish(out, report)
     if args.json:
         print(json.dumps(report))
     else:

@@ -23,7 +23,7 @@ from t2g_core.data.datasets import NAMES, Dataset, open_dataset
 from t2g_core.data.video import Video
 from t2g_core.device import AUTO, find_device, peak_memory
 from t2g_core.evaluation.evaluate import evaluate_one
-from t2g_core.images.files import open_picture
+from t2g_core.images.files import picture_size
 from t2g_core.methods.method import Method
 from t2g_core.metrics.iou import miou
 from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
@@ -211,7 +211,7 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
     loss = processes.wrap(TrainingLoss(method, c, class_weights))
     if o.dry_run:
         print(describe_data(videos, o.data, o.split))
-        print(training_zoom(config, open_picture(videos[0].frames[0].image_path).size))
+        print(training_zoom(config, picture_size(videos[0].frames[0].image_path)))
         print(describe_method(method))
         stage, _ = c.stage_of(first)
         method.enter_stage(stage)
