@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import signal
 import sys
 from importlib.metadata import entry_points
+
+from t2g_core.processor import let_waiting_threads_sleep, set_threads
 
 COMMANDS = {
     "train": ("t2g_core.training.train", "train a model on one labelled source domain"),
@@ -24,6 +28,7 @@ COMMANDS = {
     "bag": ("t2g_core.recordings.segment_bag", "segment a rosbag2 offline, repeatable to the bit"),
     "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),
 }
+BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell reports it of other programs
 GROUP = "t2g.commands"  # entry points by which other packages add commands: mappings like COMMANDS
 
 EXTRAS = {  # of setup.py, by the module that is missing
@@ -37,14 +42,21 @@ EXTRAS = {  # of setup.py, by the module that is missing
 def main(argv: list[str] | None = None) -> int:
     """Run one command; errors of input end with a sentence and exit code 2."""
     argv = sys.argv[1:] if argv is None else argv
+    let_waiting_threads_sleep()
     try:
         commands = all_commands()
         args = parse(argv, commands)
-        return importlib.import_module(commands[args.command][0]).run(args)
+        set_threads(args.threads)
+        code = importlib.import_module(commands[args.command][0]).run(args)
+        sys.stdout.flush()
+        return code
     except ModuleNotFoundError as error:
         problem, code = remedy(error), 2
     except KeyboardInterrupt:
         problem, code = "stopped", 130
+    except BrokenPipeError:  # whoever read has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except (ValueError, FileNotFoundError, ConnectionError) as error:
         problem, code = error, 2
     print(f"t2g {argv[0]}: {problem}", file=sys.stderr)
@@ -69,6 +81,13 @@ def parse(argv: list[str], commands: dict[str, tuple[str, str]]) -> argparse.Nam
         command = added.add_parser(name, help=summary, description=summary)
         if argv[:1] == [name]:
             importlib.import_module(module).add_arguments(command)
+            command.add_argument(
+                "--threads",
+                type=int,
+                default=0,
+                metavar="N",
+                help="of the processor that compute (default 0: one for each core)",
+            )
     return parser.parse_args(argv)
 
 

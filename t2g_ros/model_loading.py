@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from t2g_core.device import find_device
+from t2g_core.processor import set_threads
 
 if TYPE_CHECKING:
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
@@ -29,11 +30,13 @@ class Model:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def load_model(checkpoint: str, device: str, precision: str, encoder_weights: str) -> Model:
+def load_model(
+    checkpoint: str, device: str, precision: str, encoder_weights: str, threads: int
+) -> Model:
     """Load the checkpoint and its encoder onto the device, and segment one grey image.
 
-    checkpoint: path, `~` allowed; empty for the shipped one. device, precision, encoder_weights:
-    see the parameters.
+    checkpoint: path, `~` allowed; empty for the shipped one. the others: see the
+    parameters.
 
     Raises:
         FileNotFoundError, ValueError, RuntimeError: no such checkpoint, not one, or no such device.
@@ -42,6 +45,7 @@ def load_model(checkpoint: str, device: str, precision: str, encoder_weights: st
     # PyTorch takes seconds to import: the node is up, and says so, before that.
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
+    set_threads(threads)
     device = find_device(device)
     times.append(time.monotonic())
     path = Path(checkpoint).expanduser() if checkpoint else None

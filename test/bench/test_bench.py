@@ -7,6 +7,7 @@ import mmap
 import time
 
 import pytest
+import torch
 import yaml
 from small_model import small_config
 from small_runs import plain
@@ -86,6 +87,20 @@ def test_a_long_stream_keeps_its_memory(config_file, capsys):
     assert 0 < found["late_step_s"] < 10 * found["early_step_s"]
     assert main([*words]) == 0
     assert "200 frames streamed" in capsys.readouterr().out
+
+
+def test_a_step_beside_load_takes_longer_and_says_how_long(config_file, capsys):
+    words = ["bench", str(config_file()), "--rounds", "3", "--size", "64x48", "--threads", "1"]
+    try:
+        assert main([*words, "--beside-load", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["threads"] == 1 and found["ratio"] > 0 and found["cores"] >= 1
+        assert main([*words, "--beside-load"]) == 0
+        assert "1 threads" in capsys.readouterr().out
+        assert main([*words[:-1], "-1"]) == 2
+        assert "threads: expected 0 or more, got -1" in capsys.readouterr().err
+    finally:
+        torch.set_num_threads(2)
 
 
 def test_a_soak_reports_the_frames_that_are_kept_for_ever():
