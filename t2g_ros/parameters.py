@@ -29,6 +29,7 @@ class SegmenterParameters:
 
     cameras: tuple[str, ...]
     autostart: bool
+    bond_heartbeat_s: float
     checkpoint: str
     device: str
     precision: str
@@ -72,6 +73,16 @@ def declare_parameters(node: Node) -> None:
         ParameterDescriptor(
             description="Whether the node configures and activates itself, and ends where it "
             "cannot; false: it waits for a lifecycle manager.",
+            read_only=True,
+        ),
+    )
+    node.declare_parameter(
+        "bond_heartbeat_s",
+        0.1,
+        ParameterDescriptor(
+            description="Period of the heartbeat on /bond for nav2's lifecycle manager [s], sent "
+            "while the node is active, autostart is false and bond_core is installed; 0: none.",
+            floating_point_range=[FloatingPointRange(from_value=0.0, to_value=10.0)],
             read_only=True,
         ),
     )

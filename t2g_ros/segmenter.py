@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.signals import SignalHandlerOptions
 
 from t2g_ros.background import Background
+from t2g_ros.bond import Bond, is_installed
 from t2g_ros.camera import Camera
 from t2g_ros.diagnostics import (
     FAILED,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 ENDINGS = signal.SIGINT, signal.SIGTERM
+MODEL_CODE = "t2g_core.streaming.streaming_segmenter"  # with PyTorch: seconds
 DIAGNOSTICS_PERIOD_S = 1.0
 SIGNAL_PERIOD_S = 0.2  # how often a waiting node looks whether it was told to end
 LOOK_S = 0.02  # and one that goes on meanwhile, whether a model is loaded
@@ -108,8 +111,14 @@ class Segmenter(LifecycleNode):
             self._answer_load_checkpoint,
             callback_group=MutuallyExclusiveCallbackGroup(),
         )
+        self._bond: Bond | None = None
         if parameters.autostart:
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)
+        else:
+            # Most of what configure takes, before a manager asks for it and waits.
+            Background(lambda: importlib.import_module(MODEL_CODE))
+            if parameters.bond_heartbeat_s and is_installed():
+                self._bond = Bond(self, parameters.bond_heartbeat_s)
         self.get_logger().debug(f"parameters: {parameters}")
 
     @property
@@ -206,8 +215,12 @@ class Segmenter(LifecycleNode):
             camera.start(parameters.reliability, self._inference.offer)
             self.get_logger().info(f"images are awaited on {camera.topic}")
         self._state, self._state_detail = RUNNING, ""
+        if self._bond is not None:
+            self._bond.start()
 
     def _deactivate(self) -> None:
+        if self._bond is not None:
+            self._bond.stop()
         for camera in self.cameras:
             camera.stop()
         if self._inference is not None:

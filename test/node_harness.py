@@ -40,6 +40,7 @@ def start_node(
     *remappings: str,
     program: Path | None = None,
     params_file: Path | None = None,
+    environment: dict[str, str] = NODE_ENVIRONMENT,
     **parameters,
 ) -> subprocess.Popen:
     """The installed executable, subscribed to /camera/image_raw, its words in `log`.
@@ -59,7 +60,7 @@ def start_node(
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
     with log.open("w") as file:
-        return subprocess.Popen(command, stdout=file, stderr=file, env=NODE_ENVIRONMENT)
+        return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
 
 class Harness:
