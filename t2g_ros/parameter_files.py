@@ -22,7 +22,7 @@ def files_without_entry(arguments: Sequence[str], node_name: str) -> list[str]:
     for option, value in zip(arguments, arguments[1:], strict=False):
         if option != OPTION:
             continue
-        names = list(_nodes(yaml.safe_load(Path(value).read_text(encoding="utf-8"))))
+        names = list(_nodes(yaml.safe_load(Path(value).read_bytes())))
         if not any(_matches(name, node_name) for name in names):
             sentences.append(
                 f"{value} has no entry for {node_name}, which starts without its parameters; it "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from t2g_core.listing import by_number
 from t2g_core.recordings import bag_storage
 from t2g_core.recordings.bag_storage import (
     Connection,
+    Storage,
     StoredMessage,
     is_storage,
     open_storage,
@@ -104,25 +106,36 @@ class Bag:
     def counts(self) -> dict[Connection, int]:
         """What is stored: messages by connection."""
         counts: Counter[Connection] = Counter()
-        for file in self.files:
-            with open_storage(file) as storage:
-                counts.update(storage.counts)
+        for storage in self._storages():
+            counts.update(storage.counts)
         return counts
 
     def messages(self, topic: str) -> Iterator[StoredMessage]:
         """The messages on a topic, in the order of the files and of time."""
         count = 0
-        for file in self.files:
-            with open_storage(file) as storage:
-                for message in storage.messages(topic):
-                    count += 1
-                    yield message._replace(cdr=bag_storage.unpacked(message.cdr))
+        for storage in self._storages():
+            for message in storage.messages(topic):
+                count += 1
+                yield message._replace(cdr=bag_storage.unpacked(message.cdr))
         announced = self.announced.get(topic, 0)
         if count < announced:
             sentence = f"{self.path} announces {announced} messages on {topic} and holds {count}"
             if not count:
                 raise ValueError(sentence)
             warn_once(sentence)
+
+    def _storages(self) -> Iterator[Storage]:
+        """Open one after the other; one of several that cannot be read is left out."""
+        for file in self.files:
+            with ExitStack() as stack:
+                try:
+                    storage = stack.enter_context(open_storage(file))
+                except ValueError as error:
+                    if len(self.files) == 1:
+                        raise
+                    warn_once(f"{error}; it is left out")
+                    continue
+                yield storage
 
     def check_crcs(self) -> None:
         """Compare the checksums of all MCAP files; see ``bag_storage.check_crcs``."""

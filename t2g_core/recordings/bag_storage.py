@@ -83,7 +83,7 @@ def open_storage(path: Path) -> Iterator[Storage]:
             with file.open("rb") as stream:
                 yield McapStorage(path, stream)
         elif magic == SQLITE_MAGIC:
-            database = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)
+            database = _open_sqlite(file)
             try:
                 yield SqliteStorage(path, database, _is_cut_sqlite(file))
             except sqlite3.Error as error:
@@ -229,6 +229,20 @@ def _connection(channel: Channel, schema: Schema | None) -> Connection:
     if rest and "/" not in rest and channel.message_encoding == "cdr":
         name = f"{package}/msg/{rest}"
     return Connection(channel.topic, name, channel.message_encoding)
+
+
+def _open_sqlite(path: Path) -> sqlite3.Connection:
+    """For reading; a journal beside the file counts, but where nothing may be written there."""
+    address = f"file:{quote(str(path.resolve()))}"
+    database = sqlite3.connect(f"{address}?mode=ro", uri=True)
+    try:
+        database.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError:
+        database.close()
+        database = sqlite3.connect(f"{address}?immutable=1", uri=True)
+    except sqlite3.DatabaseError:
+        pass  # cut: SqliteStorage reads what there is
+    return database
 
 
 def _magic(path: Path) -> bytes:

@@ -165,6 +165,43 @@ def test_compressed_bags_are_read(tmp_path):
     assert np.array_equal(images(tmp_path / "message")[1], picture(1))
 
 
+def test_an_empty_file_of_several_is_left_out(tmp_path, caplog):
+    """As a recorder leaves it that ends before its new file has a message."""
+    write_bag(tmp_path / "bag")
+    (tmp_path / "bag" / "bag_1.mcap").write_bytes(b"")
+    warn_once.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert len(images(tmp_path / "bag")) == IMAGES
+    assert "bag_1.mcap" in caplog.text and "it is left out" in caplog.text
+
+
+def test_files_follow_each_other_by_number(tmp_path):
+    (tmp_path / "bag").mkdir()
+    for number in (10, 2, 1):
+        with BagWriter(tmp_path / f"part{number}") as writer:
+            writer.write_image("/camera", START + number, picture(number), "cam")
+        storage(tmp_path / f"part{number}").rename(tmp_path / "bag" / f"bag_{number}.mcap")
+    found = [image.header_ns - START for image in read_images(tmp_path / "bag", "/camera")]
+    assert found == [1, 2, 10]
+
+
+def test_what_is_still_in_the_journal_counts(tmp_path):
+    """As sqlite3 leaves it where the recorder was killed."""
+    write_bag(tmp_path / "bag", sqlite=True)
+    file = storage(tmp_path / "bag")
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA journal_mode = WAL")
+    row = database.execute("SELECT topic_id, timestamp, data FROM messages WHERE id = 1").fetchone()
+    database.execute("INSERT INTO messages (topic_id, timestamp, data) VALUES (?, ?, ?)", row)
+    database.commit()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in (file.name, f"{file.name}-wal"):
+        (copy / name).write_bytes((file.parent / name).read_bytes())
+    database.close()
+    assert sum(image_topics(copy).values()) == 2 * IMAGES + 1
+
+
 def test_dot_files_beside_a_storage_are_no_storage(tmp_path):
     write_bag(tmp_path / "bag")
     (tmp_path / "bag" / "._bag.mcap").write_bytes(b"\0\5\x16\7 macOS")
