@@ -34,6 +34,7 @@ EXTRAS = {
     ],  # also video files
     "onnx": [
         "onnx>=1.16,<2",
+        "onnxscript>=0.5,<1",
         "onnxruntime-gpu>=1.18,<2; platform_machine == 'x86_64'",
         "onnxruntime>=1.18,<2; platform_machine != 'x86_64'",
     ],

@@ -27,13 +27,15 @@ class Checkpoint:
     """What a file of a trained method holds.
 
     config: without the section `train`. class_names, palette: what class ids mean, RGB colours.
-    trained: the method's trained weights and statistics by name, float32; no frozen weight.
+    trained: the method's trained weights and statistics by name, float32; no frozen weight. note:
+    provenance and licence of the training data.
     """
 
     config: Config
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     trained: dict[str, torch.Tensor]
+    note: str = ""
 
     def build(
         self,
@@ -123,7 +125,7 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     if broken:
         raise ValueError(f"{path}: weights that are no numbers, the first in {broken[0]}")
     tensors = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
-    return Checkpoint(config, names, palette, tensors)
+    return Checkpoint(config, names, palette, tensors, str(metadata.get("note", "")))
 
 
 def _converted(metadata: dict) -> dict:

@@ -25,6 +25,7 @@ COMMANDS = {
         "masks, pictures and figures of an image, video, folder or bag, without ROS",
     ),
     "bench": ("t2g_core.bench.command", "time a streaming step beside its encoder, by part"),
+    "export": ("t2g_core.export.command", "a checkpoint as ONNX graphs, checked against PyTorch"),
     "bag": ("t2g_core.recordings.segment_bag", "segment a rosbag2 offline, repeatable to the bit"),
     "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),
 }
@@ -35,7 +36,7 @@ EXTRAS = {  # of setup.py, by the module that is missing
     **dict.fromkeys(("transformers", "scipy", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("skimage", "numba"), "eval"),
     **dict.fromkeys(("rosbags", "mcap", "zstandard", "av"), "bags"),
-    **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
 }
 
 

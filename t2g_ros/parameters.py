@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 
 from t2g_core.device import PRECISIONS, check_device_name, check_precision_name
 from t2g_core.metrics.mask_stability import MAX_WINDOW
+from t2g_core.runtime.manifest import is_export
 from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_ros.image_input import AUTO, BEST_EFFORT, RELIABLE
 
@@ -272,7 +273,7 @@ def check_early(parameters: SegmenterParameters) -> None:
     Raises ValueError or FileNotFoundError with a sentence.
     """
     checkpoint = Path(parameters.checkpoint).expanduser()
-    if parameters.checkpoint and not checkpoint.is_file():
+    if parameters.checkpoint and not (checkpoint.is_file() or is_export(checkpoint)):
         raise FileNotFoundError(f"no checkpoint {checkpoint}")
     check_device_name(parameters.device)
     check_precision_name(parameters.precision)

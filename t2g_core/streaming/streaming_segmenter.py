@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from t2g_core.checkpoint import load_checkpoint
-from t2g_core.device import AUTO, BF16, find_precision
+from t2g_core.device import AUTO, BF16, FP32, find_precision
 from t2g_core.methods.method import USUAL_STEP_S, Features, Method, Motion, Prepared, State, split
+from t2g_core.runtime.exported_method import ExportedMethod
 from t2g_core.streaming.enlarge import winners
 
 
@@ -86,12 +87,29 @@ class StreamingSegmenter:
     ) -> StreamingSegmenter:
         """Load a checkpoint (None: the shipped one) and the frozen encoder that it names.
 
-        encoder_weights: see `Checkpoint.build`; precision: see `__init__`.
+        path: a folder of `t2g export` will do as well, whose graphs then run on the device, in
+        float32. encoder_weights: see `Checkpoint.build`; precision: see `__init__`.
+
+        Raises:
+            FileNotFoundError, ValueError: see `load_checkpoint`, `ExportedMethod`; encoder weights
+                are given for an export, which holds its own.
         """
+        if path is not None and Path(path).is_dir():
+            return cls._from_export(Path(path), device, encoder_weights)
         found = load_checkpoint(path)
         method = found.build(device, encoder_weights)
         size = found.config.input_size
         return cls(method, size, found.class_names, found.palette, device, precision)
+
+    @classmethod
+    def _from_export(
+        cls, folder: Path, device: str, encoder_weights: str | None
+    ) -> StreamingSegmenter:
+        if encoder_weights:
+            raise ValueError(f"encoder_weights: the export {folder} holds its own")
+        method = ExportedMethod(folder, device)
+        found = method.manifest  # tensors stay on the CPU beside the graphs
+        return cls(method, found.size, found.class_names, found.palette, "cpu", FP32)
 
     def with_method(self, method: Method) -> StreamingSegmenter:
         """The same door to another method of the same classes."""
@@ -166,9 +184,16 @@ class StreamingSegmenter:
         self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
     ) -> tuple[SegmentationResult, StreamState]:
         """`step` for a frame that is encoded already."""
+        probs, after = self.step_probs(frame, state, step_s)
+        return to_result(probs, frame.size), after
+
+    @torch.inference_mode()
+    def step_probs(
+        self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
+    ) -> tuple[torch.Tensor, StreamState]:
+        """`step_encoded` up to the probabilities (1, K, h, w), before they are enlarged."""
         probs, after = self.decode(frame, state, step_s)
-        result = to_result(probs, frame.size)
-        return result, StreamState(
+        return probs, StreamState(
             after,
             frame.motion_image,
             frame.size,

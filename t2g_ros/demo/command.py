@@ -166,8 +166,10 @@ def write_results(
     Labels count only where the checkpoint has the classes that they are in.
     """
     from t2g_core.checkpoint import load_checkpoint
+    from t2g_core.runtime.manifest import is_export, read_manifest
 
-    checkpoint = load_checkpoint(args.checkpoint)
+    export = args.checkpoint is not None and is_export(args.checkpoint)
+    checkpoint = read_manifest(args.checkpoint) if export else load_checkpoint(args.checkpoint)
     names = tuple(checkpoint.class_names)
     with_labels = LABELS_TOPIC in image_topics(clip) and names == CAMVID_CLASSES
     step_s = median_step_s(stamps)

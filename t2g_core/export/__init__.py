@@ -1,0 +1,1 @@
+"""`t2g export`: a trained method as ONNX graphs."""

@@ -1,0 +1,1 @@
+"""Exported methods: ONNX graphs and what says how to run them."""
