@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")  # of the pictures of a clip
+
 
 def is_visible(path: Path) -> bool:
     """Whether the name is no dot file: macOS puts a `._x.jpg` beside each `x.jpg` it copies."""

@@ -20,7 +20,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from t2g_core.images.encodings import ENCODINGS, check_image, decompress, pixels, to_rgb
-from t2g_core.listing import by_number
+from t2g_core.listing import IMAGE_SUFFIXES, by_number, visible
 from t2g_core.recordings import bag_storage
 from t2g_core.recordings.bag_storage import (
     Connection,
@@ -52,10 +52,17 @@ class StampedImage(NamedTuple):
 
 
 def is_bag(path: Path) -> bool:
-    """Whether ``path`` is a rosbag2: its folder, or one of its storage files."""
+    """Whether ``path`` is a rosbag2: its folder, or one of its storage files.
+
+    A folder of pictures with a storage file in it, and no metadata.yaml, is one of pictures.
+    """
     if not path.is_dir():
         return is_storage(path)
-    return (path / METADATA).is_file() or any(is_storage(file) for file in path.iterdir())
+    if (path / METADATA).is_file():
+        return True
+    files = list(path.iterdir())
+    has_pictures = any(file.suffix.lower() in IMAGE_SUFFIXES for file in visible(files))
+    return any(map(is_storage, files)) and not has_pictures
 
 
 def typestore(definitions: dict[str, str] | None = None) -> Typestore:
@@ -272,7 +279,9 @@ def _image_messages(path: str | Path, topic: str) -> Iterator[tuple[StoredMessag
     pick_image_topic(path, topic)
     store = typestore()
     for index, stored in enumerate(Bag(path).messages(topic)):
-        kind = stored.connection.message_type
+        kind, encoding = stored.connection.message_type, stored.connection.encoding
+        if kind not in IMAGE_TYPES or encoding != CDR:  # another publisher of the same name
+            continue
         try:
             message = store.deserialize_cdr(stored.cdr, kind)
         except Exception as error:  # rosbags reads past the end, or finds what is no text

@@ -32,7 +32,17 @@ RECOVER_MCAP = "`mcap recover` makes a whole file of it"
 RECOVER_SQLITE = "`sqlite3 FILE .recover` saves what can be read"
 _LOG = logging.getLogger(__name__)
 # What MCAP's reader raises for bytes that are not what they should be.
-BROKEN = (McapError, ValueError, EOFError, struct.error, RuntimeError, zstandard.ZstdError)
+BROKEN = (
+    McapError,
+    ValueError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zstandard.ZstdError,
+)
 
 
 class Connection(NamedTuple):
@@ -175,7 +185,7 @@ class McapStorage:
                     channels[record.id] = _connection(record, schemas.get(record.schema_id))
                 elif isinstance(record, Message):
                     yield StoredMessage(channels[record.channel_id], record.log_time, record.data)
-        except (*BROKEN, KeyError) as error:
+        except BROKEN as error:
             if warn:
                 warn_once(
                     f"{self._path} is cut ({error or type(error).__name__}): it is read as far as "
@@ -201,7 +211,10 @@ class SqliteStorage:
             self.counts[self._topics[number]] += count
 
     def messages(self, topic: str) -> Iterator[StoredMessage]:
-        """Those of a topic, in the order of time."""
+        """Those of a topic, in the order of time.
+
+        Raises ``ValueError`` where the file's bytes are not what they should be.
+        """
         if self._is_cut:
             warn_once(f"{self._path} is cut: it is read as far as it goes; {RECOVER_SQLITE}")
             yield from (m for m in self._before_the_cut() if m.connection.topic == topic)
@@ -213,13 +226,16 @@ class SqliteStorage:
     def _before_the_cut(self) -> Iterator[StoredMessage]:
         try:
             yield from self._select("ORDER BY id")
-        except sqlite3.DatabaseError:
+        except ValueError:
             return
 
     def _select(self, clause: str, values: Iterable[int] = ()) -> Iterator[StoredMessage]:
         query = f"SELECT topic_id, timestamp, data FROM messages {clause}"  # noqa: S608
-        for number, time_ns, data in self._database.execute(query, tuple(values)):
-            yield StoredMessage(self._topics[number], time_ns, data)
+        try:
+            for number, time_ns, data in self._database.execute(query, tuple(values)):
+                yield StoredMessage(self._topics[number], time_ns, data)
+        except sqlite3.Error as error:
+            raise ValueError(f"{self._path} is damaged: {error}; {RECOVER_SQLITE}") from error
 
 
 def _connection(channel: Channel, schema: Schema | None) -> Connection:
@@ -251,11 +267,13 @@ def _magic(path: Path) -> bytes:
 
 
 def _is_cut_sqlite(path: Path) -> bool:
-    """Whether the file is shorter than its header says."""
+    """Whether the file is shorter than its header says, where the header's word is valid."""
     with path.open("rb") as stream:
-        header = stream.read(32)
-    if len(header) < 32:
+        header = stream.read(96)
+    if len(header) < 96:
         return True
+    if header[24:28] != header[92:96]:  # written by a version that leaves the size out
+        return False
     page, pages = struct.unpack(">H", header[16:18])[0], struct.unpack(">I", header[28:32])[0]
     return path.stat().st_size < (65536 if page == 1 else page) * pages
 

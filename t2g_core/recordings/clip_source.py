@@ -13,7 +13,7 @@ import numpy as np
 
 from t2g_core.data.datasets import open_dataset, recognise
 from t2g_core.images.files import read_image
-from t2g_core.listing import by_number, by_stem, visible
+from t2g_core.listing import IMAGE_SUFFIXES, by_number, by_stem, visible
 from t2g_core.recordings.bag import (
     PackedMasks,
     image_times,
@@ -26,7 +26,6 @@ from t2g_core.recordings.video_file import read_video, video_rate
 from t2g_core.streaming.continuity import NS
 
 RATE_IMAGES = 300  # of a bag, whose times give its rate
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 class ClipFrame(NamedTuple):

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.images.files import read_image
 from t2g_core.images.overlay import overlay
+from t2g_core.listing import IMAGE_SUFFIXES
 from t2g_core.recordings.bag import is_bag
 from t2g_core.recordings.clip_source import (
-    IMAGE_SUFFIXES,
     ClipFrame,
     image_files,
     open_clip,

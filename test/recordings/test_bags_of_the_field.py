@@ -10,6 +10,7 @@ import pytest
 import yaml
 import zstandard
 from mcap.writer import Writer as McapWriter
+from PIL import Image
 from test_bag import NS, START, picture
 
 from t2g_core.recordings.bag import BagWriter, image_topics, pick_image_topic, read_images
@@ -163,6 +164,45 @@ def test_compressed_bags_are_read(tmp_path):
             values = zstandard.compress(data), number
             database.execute("UPDATE messages SET data = ? WHERE id = ?", values)
     assert np.array_equal(images(tmp_path / "message")[1], picture(1))
+
+
+def test_another_type_on_the_same_topic_is_passed_over(tmp_path):
+    cdrs = image_cdrs(tmp_path)
+    path = tmp_path / "x.mcap"
+    with path.open("wb") as stream:
+        writer = McapWriter(stream)
+        writer.start()
+        for name, data in (("std_msgs/msg/String", [b"\0\1\0\0\1\0\0\0\0"] * 2), ("", cdrs)):
+            kind = writer.register_schema(name or "sensor_msgs/msg/Image", "ros2msg", b"")
+            channel = writer.register_channel("/camera", "cdr", kind)
+            for k, cdr in enumerate(data):
+                writer.add_message(channel, k, cdr, k)
+        writer.finish()
+    assert len(images(path)) == IMAGES
+
+
+@pytest.mark.parametrize("sqlite", [False, True])
+def test_a_damaged_storage_is_an_error_in_a_sentence(tmp_path, sqlite):
+    """The middle of it, with its end as it was."""
+    with BagWriter(tmp_path / "bag", sqlite=sqlite) as writer:
+        for k in range(40):
+            writer.write_image("/camera", START + k, picture(k), "cam")
+    file = storage(tmp_path / "bag")
+    data = bytearray(file.read_bytes())
+    middle = slice(len(data) // 3, len(data) // 3 + 9000)
+    data[middle] = bytes(b ^ 0xA5 for b in data[middle])
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"(bag\.mcap is damaged|cannot read .*bag\.db3): .* `"):
+        images(tmp_path / "bag")
+
+
+def test_a_folder_of_pictures_with_a_storage_in_it_is_one_of_pictures(tmp_path):
+    write_bag(tmp_path / "bag")
+    storage(tmp_path / "bag").rename(tmp_path / "x.mcap")
+    Image.fromarray(picture(0)).save(tmp_path / "0.png")
+    (frame,) = open_clip(tmp_path, 15.0)
+    assert np.array_equal(frame.image, picture(0))
+    assert len(list(open_clip(tmp_path / "x.mcap", 15.0, "/camera"))) == IMAGES
 
 
 def test_an_empty_file_of_several_is_left_out(tmp_path, caplog):
