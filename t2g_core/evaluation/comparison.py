@@ -24,6 +24,7 @@ from t2g_core.evaluation.figures import Figures
 from t2g_core.evaluation.tables import Settings, mean_row, result_row
 from t2g_core.labels import colorize
 from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
+from t2g_core.runtime.manifest import is_export
 
 if TYPE_CHECKING:
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
@@ -114,8 +115,12 @@ def evaluate(options: EvaluateOptions) -> list[dict]:
 def check_early(options: EvaluateOptions) -> None:
     """Find a missing checkpoint or library now and not after the first ten minutes."""
     for checkpoint in options.checkpoints:
-        if checkpoint is not None and not checkpoint.is_file():
+        if checkpoint is None or checkpoint.is_file():
+            continue
+        if not is_export(checkpoint):
             raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; see `t2g train`")
+        if options.mode != "stream" or options.frame_path or options.without_depth:
+            raise ValueError(f"{checkpoint} is an export, which streams as it is and no other way")
     weathers = [w for w in options.conditions if w is not None]
     if options.weather:
         for weather in weathers:
@@ -148,7 +153,7 @@ def evaluate_all(
                 weather=weather,
                 every=options.every,
                 device=options.device,
-                precision=options.precision,
+                precision=segmenters[name].precision,
                 static_threshold=options.static_threshold,
                 without_depth=options.without_depth,
             )
@@ -176,6 +181,8 @@ def load_segmenters(
 ) -> dict[str, StreamingSegmenter]:
     """The segmenters by name; those of one frozen encoder share its pass over a frame.
 
+    A folder of `t2g export` runs by itself, in float32.
+
     shared: also where there is one alone, because wrappers of it will look at its frames.
     depth: False leaves out the depth encoder of those trained with one.
     """
@@ -184,7 +191,13 @@ def load_segmenters(
     from t2g_core.evaluation.without_depth import without_depth
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
-    checkpoints = {"shipped" if p is None else str(p): load_checkpoint(p) for p in paths}
+    names = {path: "shipped" if path is None else str(path) for path in paths}
+    exports = {
+        name: StreamingSegmenter.from_checkpoint(path, device)
+        for path, name in names.items()
+        if path is not None and is_export(path)
+    }
+    checkpoints = {n: load_checkpoint(p) for p, n in names.items() if n not in exports}
     configs = {
         name: c.config if depth else without_depth(c.config) for name, c in checkpoints.items()
     }
@@ -198,12 +211,13 @@ def load_segmenters(
     if memos:
         for memo in encoders.values():
             memo.images = max(method.clip_length for method in methods.values())
-    return {
+    found = exports | {
         name: StreamingSegmenter(
             methods[name], c.config.input_size, c.class_names, c.palette, device, precision
         )
         for name, c in checkpoints.items()
     }
+    return {name: found[name] for name in names.values()}
 
 
 def with_frame_paths(segmenters: dict[str, StreamingSegmenter]) -> dict[str, StreamingSegmenter]:

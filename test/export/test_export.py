@@ -104,6 +104,24 @@ def test_a_folder_is_taken_where_a_checkpoint_is(exported, tmp_path, capsys):
     assert "holds its own" in capsys.readouterr().err
 
 
+def test_it_is_evaluated_beside_its_checkpoint(checkpoint, exported, tmp_path, capsys):
+    root = tmp_path / "data"
+    for folder in ("images", "labels"):
+        (root / "val" / folder).mkdir(parents=True)
+    for number, frame in enumerate(frames(3)):
+        Image.fromarray(frame).save(root / "val" / "images" / f"0016E5_{number:05d}.png")
+        label = Image.fromarray(frame[..., 0] % 11)
+        label.save(root / "val" / "labels" / f"0016E5_{number:05d}.png")
+    words = ["eval", "--root", str(root), "--precision", "fp32", "--json"]
+    words += ["--checkpoint", str(exported[0]), "--checkpoint", str(checkpoint)]
+    assert main(words) == 0
+    one, other = json.loads(capsys.readouterr().out)["results"]
+    assert one["checkpoint"] == str(exported[0]) and one["precision"] == "fp32"
+    assert one["miou"] == pytest.approx(other["miou"], abs=0.05)
+    assert main([*words, "--mode", "clip"]) == 2
+    assert "is an export, which streams as it is" in capsys.readouterr().err
+
+
 def test_the_node_runs_it(exported, tmp_path):
     pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
     from node_harness import message_of, running
