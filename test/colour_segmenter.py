@@ -32,6 +32,7 @@ class ColourSegmenter:
     class_names = CAMVID_CLASSES
     palette = PALETTE
     recurrent = False
+    precision = "fp32"
 
     def __init__(self, clip_length: int = 1) -> None:
         self.clip_length = clip_length
