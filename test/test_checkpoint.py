@@ -108,9 +108,9 @@ def test_the_shipped_checkpoint_is_small_and_complete():
     assert SHIPPED.stat().st_size <= 15_000_000
     checkpoint = load_checkpoint()
     assert checkpoint.class_names == CAMVID_CLASSES
-    assert checkpoint.config.method.clip_length == 8
+    assert checkpoint.config.method.clip_length == 6
     assert checkpoint.trained["head.stability_queries.text"].shape == (11, 384)
-    assert checkpoint.build().clip_length == 8
+    assert checkpoint.build().clip_length == 6
 
 
 def test_missing_torn_and_foreign_files_are_named(tmp_path):

@@ -2,7 +2,7 @@
 
 The paper corrupts the Cityscapes snippets with these four (appendix B) and states neither severity
 nor seeding. Here the severity is 3 unless told otherwise and the seed of a frame comes from its
-names alone: a frame looks the same in whatever order, clip or process it is corrupted. Seeded by
+names and the weather's alone: a frame looks the same in whatever order, clip or process it is corrupted. Seeded by
 `frame`, neighbouring frames get unrelated patterns, which averaging over time removes; seeded by
 `video`, one pattern stays in the picture, as dirt on a lens does, and nothing averages it away.
 These pictures are for evaluation only and never for training.
@@ -21,8 +21,8 @@ import numpy as np
 CORRUPTIONS = ("fog", "frost", "snow", "spatter")
 SEVERITY = 3
 SEEDINGS = {
-    "frame": "numpy.random.seed(zlib.crc32('VIDEO:NUMBER'))",
-    "video": "numpy.random.seed(zlib.crc32('VIDEO'))",
+    "frame": "numpy.random.seed(zlib.crc32('WEATHER:VIDEO:NUMBER'))",
+    "video": "numpy.random.seed(zlib.crc32('WEATHER:VIDEO'))",
 }
 MIN_SIDE = 32  # pixels; the benchmark's own limit
 
@@ -52,7 +52,9 @@ class Weather:
         The library draws its frost among six pictures, the benchmark among the first five of
         them: a seed that draws the sixth gives way to the next one.
         """
-        name = video if self.seeding == "video" else f"{video}:{number}"
+        name = f"{self.name}:{video}"
+        if self.seeding == "frame":
+            name += f":{number}"
         seed = zlib.crc32(name.encode())
         while self.name == "frost" and _frost_picture(seed) == 5:
             seed = (seed + 1) % 2**32

@@ -86,9 +86,9 @@ def test_a_row_holds_the_scores_in_percent_and_the_settings(root):
 def test_a_row_of_weather_says_severity_and_seeding(root):
     (row,) = rows_of(root, "--corruption", "fog", "--severity", "2", "--mode", "clip")
     assert (row["corruption"], row["severity"], row["mode"]) == ("fog", 2, "clip")
-    assert "crc32('VIDEO:NUMBER')" in row["seeding"]
+    assert "crc32('WEATHER:VIDEO:NUMBER')" in row["seeding"]
     (row,) = rows_of(root, "--corruption", "fog", "--seeding", "video")
-    assert "crc32('VIDEO')" in row["seeding"]
+    assert "crc32('WEATHER:VIDEO')" in row["seeding"]
 
 
 def test_a_slower_camera_gives_fewer_frames_at_a_lower_rate(root):

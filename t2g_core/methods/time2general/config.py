@@ -22,7 +22,8 @@ class Time2GeneralConfig(MethodConfig):
     text: `null` for a model without text. depth: absent for a model without a depth encoder.
     num_queries, dim: Q and d of the paper; pixel_dim: width p of the pixel embeddings at stride 4.
     num_blocks, ffn_dim, heads: the decoder's N_dec blocks.
-    clip_length: T, the frames a mask is decoded from; 1: a frame decoder without a memory.
+    clip_length: T, the frames a mask is decoded from, those of a training clip; 1: a frame decoder
+        without a memory.
     pixel_memory: whether probabilities are averaged along the motion (MotionAwareMean); False:
         frames meet in the queries alone, as in the paper.
     write_back: `over_queries`, `literal` or `none`, see StabilityQueries.
@@ -84,9 +85,9 @@ class Time2GeneralConfig(MethodConfig):
         return replace(self, depth=depth, text=text)
 
     def check_training(self, train: TrainConfig) -> None:
-        """A clip must fit into the memory."""
-        if self.clip_length != 1 and self.clip_length < train.clip_frames:
+        """The memory is as long as a clip: a longer one would keep embeddings never trained."""
+        if self.clip_length not in (1, train.clip_frames):
             raise ValueError(
-                f"time2general.clip_length {self.clip_length}: expected 1, frame by frame, or at "
-                f"least train.clip_frames {train.clip_frames}"
+                f"time2general.clip_length {self.clip_length}: expected 1, frame by frame, or "
+                f"train.clip_frames, {train.clip_frames}"
             )
