@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from t2g_core.config import Config, read_config
-from t2g_core.encoders.preprocess import PIXEL_MEAN, PIXEL_STD
+from t2g_core.images.model_input import PIXEL_MEAN, PIXEL_STD
 from t2g_core.labels import IGNORE_INDEX, colour_of
 from t2g_core.methods.method import Method
+from t2g_core.runtime.runtime import Labelling
 from t2g_core.whole_files import replacing
 
 FORMAT, FIRST_FORMAT = "t2g-checkpoint-2", "t2g-checkpoint-1"
@@ -36,6 +37,11 @@ class Checkpoint:
     palette: tuple[tuple[int, int, int], ...]
     trained: dict[str, torch.Tensor]
     note: str = ""
+
+    @property
+    def labelling(self) -> Labelling:
+        """Input size, classes and colours."""
+        return Labelling(self.config.input_size, self.class_names, self.palette)
 
     def build(
         self,

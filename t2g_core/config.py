@@ -16,7 +16,7 @@ import yaml
 from torch import nn
 
 from t2g_core.encoders.frozen_vit import EncoderConfig
-from t2g_core.encoders.preprocess import PATCH
+from t2g_core.images.model_input import PATCH
 from t2g_core.methods.frame_head import FrameHead
 from t2g_core.methods.method import Method, MethodConfig
 from t2g_core.methods.time2general.time2general import Time2General

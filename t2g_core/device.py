@@ -6,14 +6,20 @@ import re
 import resource
 
 AUTO = "auto"
+CPU, CUDA = "cpu", "cuda"
+TENSORRT, OPENVINO = "tensorrt", "openvino"  # of exports alone
 BF16, FP32 = "bf16", "fp32"
 PRECISIONS = (AUTO, BF16, FP32)
 
 
 def check_device_name(name: str) -> None:
-    """Raise ValueError unless it is auto, cpu, cuda or cuda:<number>. Needs no PyTorch."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise ValueError(f"device: expected auto, cpu, cuda or cuda:<number>, got {name!r}")
+    """Raise ValueError unless it is auto, cpu, cuda or cuda:<number>, tensorrt or
+    tensorrt:<number>, openvino. Needs no PyTorch."""
+    if not re.fullmatch(r"auto|cpu|openvino|(cuda|tensorrt)(:\d+)?", name):
+        raise ValueError(
+            "device: expected auto, cpu, cuda or cuda:<number>, or, of an export, tensorrt or "
+            f"openvino, got {name!r}"
+        )
 
 
 def find_device(name: str) -> str:
@@ -22,9 +28,11 @@ def find_device(name: str) -> str:
     Raises:
         ValueError: no such name, or PyTorch sees no such GPU.
     """
+    check_device_name(name)
+    if name.startswith((TENSORRT, OPENVINO)):
+        raise ValueError(f"device {name}: runs folders of `t2g export` alone")
     import torch  # seconds
 
-    check_device_name(name)
     count = torch.cuda.device_count()
     if name == AUTO:
         return "cuda" if count else "cpu"

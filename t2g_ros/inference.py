@@ -5,23 +5,20 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from t2g_core.streaming import continuity
 from t2g_core.streaming.continuity import NS, FrameInfo, Reset
+from t2g_core.streaming.streaming_segmenter import EncodedFrame
+from t2g_core.streaming.video_segmenter import ClipStride, VideoSegmenter
 from t2g_ros.camera import Camera, Frame
 from t2g_ros.log import shortened
 from t2g_ros.model_loading import Model
 from t2g_ros.parameters import SegmenterParameters
 from t2g_ros.stream_statistics import INFERENCE_ERROR
 from t2g_ros.worker import Worker
-
-if TYPE_CHECKING:
-    from t2g_core.streaming.streaming_segmenter import EncodedFrame
-    from t2g_core.streaming.video_segmenter import VideoSegmenter
 
 MOST_FAILURES = 5  # in a row; a GPU that has failed once may fail for ever
 
@@ -93,8 +90,6 @@ class Inference:
             return None
 
     def _segment_and_publish(self, frame: Frame, image: np.ndarray, encoded: EncodedFrame) -> None:
-        from t2g_core.streaming.video_segmenter import ClipStride
-
         parameters, camera, header = self._read_parameters(), frame.camera, frame.message.header
         stamp_ns = header.stamp.sec * NS + header.stamp.nanosec
         info = FrameInfo(stamp_ns, image.shape[:2], header.frame_id)
@@ -116,8 +111,6 @@ class Inference:
         self._failures = 0
 
     def _video(self, camera: Camera, window: int) -> VideoSegmenter:
-        from t2g_core.streaming.video_segmenter import VideoSegmenter
-
         if camera not in self._videos:
             self._videos[camera] = VideoSegmenter(self._model.segmenter, window)
         return self._videos[camera]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
 
 from t2g_core.streaming.continuity import Reset
+from t2g_core.streaming.streaming_segmenter import SegmentationResult
+from t2g_core.streaming.video_segmenter import SegmentedFrame
 from t2g_ros.msg import ClassList, TemporalConsistency
-
-if TYPE_CHECKING:  # these import PyTorch, which the node does after it has said that it is up
-    from t2g_core.streaming.streaming_segmenter import SegmentationResult
-    from t2g_core.streaming.video_segmenter import SegmentedFrame
 
 CHANNELS = {"mono8": 1, "rgb8": 3}
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from t2g_core.device import find_device
 from t2g_core.processor import set_threads
-
-if TYPE_CHECKING:
-    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.runtime.manifest import is_export
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,18 @@ class Model:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+def path_of(checkpoint: str) -> Path | None:
+    """Of a checkpoint as the parameter names it, `~` allowed; None for the shipped one."""
+    return Path(checkpoint).expanduser() if checkpoint else None
+
+
+def import_libraries(checkpoint: str) -> None:
+    """What the checkpoint will need: seconds, for PyTorch."""
+    path = path_of(checkpoint)
+    exported = path is not None and is_export(path)
+    importlib.import_module("onnxruntime" if exported else "t2g_core.torch_runtime")
+
+
 def load_model(
     checkpoint: str, device: str, precision: str, encoder_weights: str, threads: int
 ) -> Model:
@@ -41,19 +51,14 @@ def load_model(
     Raises:
         FileNotFoundError, ValueError, RuntimeError: no such checkpoint, not one, or no such device.
     """
-    times = [time.monotonic()]
-    # PyTorch takes seconds to import: the node is up, and says so, before that.
-    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
-
     set_threads(threads)
-    device = find_device(device)
-    times.append(time.monotonic())
-    path = Path(checkpoint).expanduser() if checkpoint else None
+    times = [time.monotonic()]
+    path = path_of(checkpoint)
     segmenter = StreamingSegmenter.from_checkpoint(path, device, encoder_weights, precision)
     times.append(time.monotonic())
     width, height = segmenter.input_size
     segmenter.step(np.full((height, width, 3), 127, np.uint8), segmenter.start())
     times.append(time.monotonic())
     seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
-    parts = dict(zip(("imports", "weights", "first mask"), seconds, strict=True))
-    return Model(segmenter, device, checkpoint or "shipped", parts)
+    parts = dict(zip(("weights", "first mask"), seconds, strict=True))
+    return Model(segmenter, segmenter.device, checkpoint or "shipped", parts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
@@ -14,6 +12,8 @@ from std_msgs.msg import Header
 
 from t2g_core.images.overlay import overlay
 from t2g_core.metrics.flicker_map import FlickerMap
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.streaming.video_segmenter import SegmentedFrame
 from t2g_ros.camera_info import CameraInfoRelay
 from t2g_ros.input_watch import unserved_subscriber
 from t2g_ros.messages import class_list_message, image_message, temporal_consistency_message
@@ -23,10 +23,6 @@ try:
     from vision_msgs.msg import LabelInfo, VisionClass
 except ModuleNotFoundError:  # it is on robots, and in no wheel
     LabelInfo = VisionClass = None
-
-if TYPE_CHECKING:  # imports PyTorch, which the node does after it has said that it is up
-    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
-    from t2g_core.streaming.video_segmenter import SegmentedFrame
 
 # Reliable and shallow: every subscriber can take it.
 OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import _thread
 import gc
-import importlib
 import os
 import signal
 import sys
@@ -17,7 +16,6 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -28,6 +26,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_ros.background import Background
 from t2g_ros.bond import Bond, is_installed
 from t2g_ros.camera import Camera
@@ -45,7 +44,7 @@ from t2g_ros.image_decoder import choose_decoder
 from t2g_ros.inference import Inference
 from t2g_ros.input_watch import why_no_image
 from t2g_ros.log import Log, shortened
-from t2g_ros.model_loading import Model, load_model
+from t2g_ros.model_loading import Model, import_libraries, load_model
 from t2g_ros.outputs import ClassesOutput
 from t2g_ros.parameter_files import files_without_entry
 from t2g_ros.parameters import (
@@ -57,11 +56,7 @@ from t2g_ros.parameters import (
 )
 from t2g_ros.srv import LoadCheckpoint
 
-if TYPE_CHECKING:
-    from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
-
 ENDINGS = signal.SIGINT, signal.SIGTERM
-MODEL_CODE = "t2g_core.streaming.streaming_segmenter"  # with PyTorch: seconds
 DIAGNOSTICS_PERIOD_S = 1.0
 SIGNAL_PERIOD_S = 0.2  # how often a waiting node looks whether it was told to end
 LOOK_S = 0.02  # and one that goes on meanwhile, whether a model is loaded
@@ -116,7 +111,7 @@ class Segmenter(LifecycleNode):
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)
         else:
             # Most of what configure takes, before a manager asks for it and waits.
-            Background(lambda: importlib.import_module(MODEL_CODE))
+            Background(lambda: import_libraries(parameters.checkpoint))
             if parameters.bond_heartbeat_s and is_installed():
                 self._bond = Bond(self, parameters.bond_heartbeat_s)
         self.get_logger().debug(f"parameters: {parameters}")

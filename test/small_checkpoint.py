@@ -15,7 +15,7 @@ CONFIG = Path(__file__).parent.parent / "config" / "time2general_small.yaml"
 SMALL_SIZES = {"num_queries": 12, "dim": 32, "pixel_dim": 16, "num_blocks": 2, "ffn_dim": 32}
 
 
-def write_vit_s_checkpoint(path: Path, seed: int = 1, clip_length: int = 6) -> None:
+def write_vit_s_checkpoint(path: Path, seed: int = 1, clip_length: int = 8) -> None:
     """Write one that resizes images to 160x112; its masks hold several classes."""
     mapping = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     mapping["input_size"] = [160, 112]

@@ -17,8 +17,10 @@ from t2g_core.methods.frame_head import FrameHeadConfig
 from t2g_core.methods.method import Method
 from t2g_core.methods.time2general.config import Time2GeneralConfig
 from t2g_core.methods.time2general.time2general import Time2General
+from t2g_core.runtime.runtime import Labelling
 from t2g_core.schedule import ALL, FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.torch_runtime import TorchRuntime
 
 ENCODER = EncoderConfig("vit_tiny_patch16_224", "random", (2, 5, 8, 11))
 PALETTES = tuple(PALETTE[name] for name in CAMVID_CLASSES)
@@ -92,8 +94,8 @@ def small_segmenter(
     head: str = "time2general", device: str = "cpu", precision: str = "auto"
 ) -> StreamingSegmenter:
     """The small model behind the real streaming interface."""
-    method = small_method(head, device)
-    return StreamingSegmenter(method, (96, 64), CAMVID_CLASSES, PALETTES, device, precision)
+    runtime = TorchRuntime(small_method(head, device), device, precision)
+    return StreamingSegmenter(runtime, Labelling((96, 64), CAMVID_CLASSES, PALETTES))
 
 
 def small_checkpoint(head: str = "time2general") -> Checkpoint:

@@ -20,6 +20,7 @@ from small_model import (
 
 from t2g_core.checkpoint import SHIPPED, load_checkpoint
 from t2g_core.labels import CAMVID_CLASSES
+from t2g_core.torch_runtime import TorchRuntime
 
 
 @pytest.mark.parametrize("head", ["time2general", "deformable", "depth", "linear", "conv"])
@@ -35,7 +36,7 @@ def test_round_trip_gives_the_same_masks(tmp_path, head):
     results = []
     for checkpoint in (saved, loaded):
         method = checkpoint.build(encoder=encoder)
-        segmenter = small_segmenter(head, precision="fp32").with_method(method)
+        segmenter = small_segmenter(head).with_runtime(TorchRuntime(method, precision="fp32"))
         results.append(segmenter.step(frame, segmenter.start())[0])
     assert (results[0].mask == results[1].mask).mean() > 0.99  # float16 rounding
     difference = results[0].confidence.astype(int) - results[1].confidence

@@ -17,7 +17,8 @@ from t2g_core.bench.train_step import measure_train_step
 from t2g_core.config import Config, load_config
 from t2g_core.data.datasets import FRAME_SIZES
 from t2g_core.device import AUTO, find_device
-from t2g_core.methods.method import USUAL_STEP_S, Method
+from t2g_core.images.motion import USUAL_STEP_S
+from t2g_core.methods.method import Method
 from t2g_core.training.train import add_set
 from t2g_core.training.zoom import training_zoom
 
@@ -142,7 +143,9 @@ def run_step(method: Method, images: torch.Tensor) -> object:
     features = method.encode(images)
     height, width = images.shape[1:3]
     frame = method.prepare(np.zeros((height, width, 3), np.uint8), (width, height))
-    motion = tuple(x.to(images.device) for x in method.motion(frame.motion_image, None))
+    motion = tuple(
+        torch.from_numpy(x).to(images.device) for x in method.motion(frame.motion_image, None)
+    )
     _, state = method.step(features, method.start(features), motion, USUAL_STEP_S)
     return state
 

@@ -20,7 +20,7 @@ from t2g_core.bench.info import parse_size
 from t2g_core.bench.timing import WARM_ROUNDS, encode_alone, random_segmenter, ratio, timed
 from t2g_core.config import Config, read_config, with_value
 from t2g_core.device import PRECISIONS
-from t2g_core.encoders.preprocess import normalise
+from t2g_core.encoders.normalise import normalise
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 SIZE, CAMERAS, PRECISION = "size", "cameras", "precision"  # beside the keys of a config

@@ -21,9 +21,11 @@ from t2g_core.bench.info import model_info
 from t2g_core.bench.meters import Meters
 from t2g_core.config import Config
 from t2g_core.device import peak_memory
-from t2g_core.encoders.preprocess import normalise
+from t2g_core.encoders.normalise import normalise
 from t2g_core.labels import colour_of
-from t2g_core.streaming.streaming_segmenter import StreamingSegmenter, to_result
+from t2g_core.runtime.runtime import Labelling
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.torch_runtime import TorchRuntime
 
 ENCODER, STEP, CLIP, MATMUL = "frozen encoder", "streaming step", "clip at once", "matrix product"
 PREPARE, MOTION = "prepare", "motion"  # on the host
@@ -72,8 +74,9 @@ def random_segmenter(
     config = config.without_weights()
     names = tuple(f"class {k}" for k in range(classes))
     method = config.build_method(config.build_encoder(device), classes).eval().to(device)
-    palette = [colour_of(name) for name in names]
-    return StreamingSegmenter(method, config.input_size, names, palette, device, precision)
+    palette = tuple(colour_of(name) for name in names)
+    runtime = TorchRuntime(method, device, precision)
+    return StreamingSegmenter(runtime, Labelling(config.input_size, names, palette))
 
 
 def measure(name: str, config: Config, segmenter: StreamingSegmenter, rounds: int) -> Bench:
@@ -134,13 +137,13 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
     side = side.to(torch.bfloat16 if segmenter.precision == "bf16" else torch.float32)
     clip = [frame] * segmenter.clip_length
     seen = encoded.motion_image
-    follows = {} if seen is None else {MOTION: lambda: segmenter.motion(seen, seen)}
+    follows = {} if seen is None else {MOTION: lambda: segmenter.runtime.motion(seen, seen)}
     return {
         PREPARE: lambda: segmenter.prepare(frame),
         **follows,
         ENCODER: lambda: encode_alone(segmenter, normalise(images)),
         DECODE: lambda: segmenter.decode(encoded, state),
-        FINISH: lambda: to_result(probs, (width, height)),
+        FINISH: lambda: segmenter.to_result(probs, (width, height)),
         STEP: lambda: segmenter.step(frame, state),
         CLIP: lambda: segmenter.segment_clip(clip),
         MATMUL: lambda: side @ side,
@@ -150,8 +153,8 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
 @torch.inference_mode()
 def encode_alone(segmenter: StreamingSegmenter, images: torch.Tensor) -> list[torch.Tensor]:
     """The frozen encoder and nothing else, on normalised images (B, 3, h, w)."""
-    with segmenter.autocast():
-        return segmenter.method.encoder(images)
+    with segmenter.runtime.autocast():
+        return segmenter.runtime.method.encoder(images)
 
 
 def timed(call: Callable[[], object], device: str) -> float:
@@ -176,7 +179,7 @@ def divide_step(segmenter: StreamingSegmenter, step: Callable[[], object]) -> di
         synchronise(segmenter.device)
         return time.perf_counter()
 
-    with Meters(segmenter.method.parts(), clock) as meters:
+    with Meters(segmenter.runtime.method.parts(), clock) as meters:
         whole = timed(step, segmenter.device)
     shares = {name: seconds / whole for name, seconds in meters.spent.items()}
     return shares | {"rest": 1 - sum(shares.values())}

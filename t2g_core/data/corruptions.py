@@ -2,9 +2,10 @@
 
 The paper corrupts the Cityscapes snippets with these four (appendix B) and states neither severity
 nor seeding. Here the severity is 3 unless told otherwise and the seed of a frame comes from its
-names and the weather's alone: a frame looks the same in whatever order, clip or process it is corrupted. Seeded by
-`frame`, neighbouring frames get unrelated patterns, which averaging over time removes; seeded by
-`video`, one pattern stays in the picture, as dirt on a lens does, and nothing averages it away.
+names and the weather's alone: a frame looks the same in whatever order, clip or process it is
+corrupted. Seeded by `frame`, neighbouring frames get unrelated patterns, which averaging over time
+removes; seeded by `video`, one pattern stays in the picture, as dirt on a lens does, and nothing
+averages it away.
 These pictures are for evaluation only and never for training.
 """
 

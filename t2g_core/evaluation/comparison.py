@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
 from t2g_core.runtime.manifest import is_export
 
 if TYPE_CHECKING:
+    from t2g_core.methods.method import Method
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 PICTURED_FRAMES = 6
@@ -190,6 +192,7 @@ def load_segmenters(
     from t2g_core.evaluation.encoder_memo import EncoderMemo
     from t2g_core.evaluation.without_depth import without_depth
     from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+    from t2g_core.torch_runtime import TorchRuntime
 
     names = {path: "shipped" if path is None else str(path) for path in paths}
     exports = {
@@ -212,9 +215,7 @@ def load_segmenters(
         for memo in encoders.values():
             memo.images = max(method.clip_length for method in methods.values())
     found = exports | {
-        name: StreamingSegmenter(
-            methods[name], c.config.input_size, c.class_names, c.palette, device, precision
-        )
+        name: StreamingSegmenter(TorchRuntime(methods[name], device, precision), c.labelling)
         for name, c in checkpoints.items()
     }
     return {name: found[name] for name in names.values()}
@@ -228,7 +229,7 @@ def with_frame_paths(segmenters: dict[str, StreamingSegmenter]) -> dict[str, Str
     for name, segmenter in segmenters.items():
         found[name] = segmenter
         if has_memory(segmenter):
-            found[f"{name}, frame path"] = segmenter.with_method(FramePath(segmenter.method))
+            found[f"{name}, frame path"] = with_method(segmenter, FramePath)
     return found
 
 
@@ -243,11 +244,22 @@ def with_running_means(
         found[name] = segmenter
         if not has_memory(segmenter):
             for weight in weights:
-                mean = RunningMean(segmenter.method, weight)
-                found[f"{name} + mean {weight:g}"] = segmenter.with_method(mean)
+                mean = with_method(segmenter, partial(RunningMean, weight=weight))
+                found[f"{name} + mean {weight:g}"] = mean
     if weights and len(found) == len(segmenters):
         raise ValueError("--running-mean: no checkpoint here looks at each frame alone")
     return found
+
+
+def with_method(
+    segmenter: StreamingSegmenter, wrap: Callable[[Method], Method]
+) -> StreamingSegmenter:
+    """The same with its method wrapped; ValueError for an export, whose graphs stay as they are."""
+    from t2g_core.torch_runtime import TorchRuntime
+
+    if not isinstance(segmenter.runtime, TorchRuntime):
+        raise ValueError("frame paths and running means: expected checkpoints, got an export")
+    return segmenter.with_runtime(segmenter.runtime.with_method(wrap(segmenter.runtime.method)))
 
 
 def has_memory(segmenter: StreamingSegmenter) -> bool:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from t2g_core.methods.method import Features, Method, Motion, Prepared, State, StepS
+from t2g_core.images.model_input import Prepared
+from t2g_core.methods.method import Features, HostMotion, Method, Motion, State, StepS
 
 
 class MeanState(NamedTuple):
@@ -43,7 +44,7 @@ class RunningMean(Method):
         """As the method does."""
         return self.method.prepare(frame, size)
 
-    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> Motion:
+    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> HostMotion:
         """As the method does."""
         return self.method.motion(now, before)
 

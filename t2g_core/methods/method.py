@@ -16,29 +16,19 @@ import torch
 from torch import nn
 
 from t2g_core.encoders.frozen_vit import AfterBlock, EncoderConfig, FrozenEncoder
-from t2g_core.encoders.preprocess import PATCH, fit_size, normalise, resize
+from t2g_core.encoders.normalise import normalise
+from t2g_core.images.model_input import PATCH, Prepared, fit_size, resize
 from t2g_core.losses.common import common_losses
 from t2g_core.schedule import StageConfig, TrainConfig
 
-USUAL_STEP_S = 1 / 15  # between two frames, where nobody knows
 StepS = float | torch.Tensor  # time between two frames [s]: of all B clips, or (B,) of each
 
 Features = tuple[torch.Tensor, ...]  # of B frames, each alone; every tensor has B first
 Motion = tuple[torch.Tensor, ...]  # between B pairs of frames; every tensor has B first
+HostMotion = tuple[np.ndarray, ...]  # the same, as arrays with B = 1
 State = Any  # what a stream keeps: nested tuples of tensors whose shapes never change
 
 ENCODER = "encoder."  # how the names of a method's frozen weights begin
-
-
-class Prepared(NamedTuple):
-    """A frame on the host, at the model's size.
-
-    image: (h, w, 3) uint8 RGB. motion_image: what the motion between two frames is found from,
-    in a form that is the method's own; None for a method that follows no motion.
-    """
-
-    image: np.ndarray
-    motion_image: np.ndarray | None = None
 
 
 class Prediction(NamedTuple):
@@ -136,8 +126,8 @@ class Method(nn.Module):
         """
         return Prepared(resize(frame, fit_size((frame.shape[1], frame.shape[0]), size)))
 
-    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> Motion:
-        """What happened between two frames, found by their motion images: CPU tensors with B = 1.
+    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> HostMotion:
+        """What happened between two frames, found by their motion images: arrays with B = 1.
 
         before: None for the first frame of a stream, for which any motion of the same shapes does.
         """

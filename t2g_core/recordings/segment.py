@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from t2g_core.device import AUTO, PRECISIONS, find_device
+from t2g_core.device import AUTO, PRECISIONS
 from t2g_core.images.files import read_image
 from t2g_core.images.overlay import overlay
 from t2g_core.listing import IMAGE_SUFFIXES
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or default_folder(path)
     make_folder(out / MASKS)
     segmenter = StreamingSegmenter.from_checkpoint(
-        args.checkpoint, find_device(args.device), args.encoder_weights, args.precision
+        args.checkpoint, args.device, args.encoder_weights, args.precision
     )
     offline = OfflineRun(segmenter, MAX_GAP_S)
     rate_hz = usual_rate(path, args.rate, args.topic)

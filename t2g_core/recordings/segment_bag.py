@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from t2g_core.device import AUTO, PRECISIONS, find_device
+from t2g_core.device import AUTO, PRECISIONS, check_device_name
 from t2g_core.recordings.bag import Bag, pick_image_topic
 from t2g_core.recordings.clip_meter import latency_summary
 from t2g_core.recordings.clip_source import ClipFrame, bag_frames, usual_rate
@@ -118,13 +118,13 @@ def run(args: argparse.Namespace) -> int:
     """Segment the bag of ``args``, write its report and pictures, print the main figures."""
     if args.frames is not None and args.frames < 1:
         raise ValueError(f"--frames: expected at least 1, got {args.frames}")
-    device = find_device(args.device)
+    check_device_name(args.device)
     topic = pick_image_topic(args.bag, args.topic)
     out = args.out or default_folder(args.bag)
     make_folder(out)
     Bag(args.bag).check_crcs()
     segmenter = StreamingSegmenter.from_checkpoint(
-        args.checkpoint, device, args.encoder_weights, args.precision
+        args.checkpoint, args.device, args.encoder_weights, args.precision
     )
     frames = bag_frames(args.bag, topic, args.labels_topic)
     first = next(frames, None)

@@ -2,9 +2,11 @@
 
 A folder of `t2g export` holds::
 
-    manifest.json   this
-    encoder.onnx    image (1, h, w, 3) uint8 -> features
-    step.onnx       features, state, motion, step_s -> probabilities, state
+    manifest.json     this
+    encoder.onnx      image (B, h, w, 3) uint8, positions -> features
+    positions_0.npy   (side, side, C) table that positions are resampled from, where there is one
+    start.onnx        features -> state before the first frame, where a stream keeps any
+    step.onnx         features, state, motion, step_s -> probabilities, state
 """
 
 from __future__ import annotations
@@ -14,38 +16,47 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from t2g_core.runtime.runtime import Labelling
+
 FORMAT = "t2g-export-1"
 MANIFEST = "manifest.json"
-ENCODER, STEP = "encoder.onnx", "step.onnx"
-DIS_FLOW = "dis_flow"  # motion as `methods/time2general/image_motion.py` finds it
+ENCODER, START, STEP = "encoder.onnx", "start.onnx", "step.onnx"
+DIS_FLOW = "dis_flow"  # motion as `images/motion.py` finds it
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, NumPy type and shape of an input or output."""
+    """Name, NumPy type and shape of an input or output; a side that follows the image is None."""
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What the graphs are of and what they take.
 
-    size: width, height of the images that they take. motion: ``dis_flow``, or None where a step
-    takes none. features, state, motions: in the order of the step's inputs; it gives
-    probabilities and the state. count: name of the state that counts frames, of `clip_length`.
-    files: SHA-256 by name. check: how far the graphs' streams were from PyTorch's. source: SHA-256
-    of the checkpoint. note: licence and provenance. versions: of what exported them.
+    input_size: width, height that give the area of the images that they take. patch: pixels a token
+    side, of which an image's sides are multiples. precision: of products, `fp32`, `fp16` or `int8`.
+    motion: `dis_flow`, or None where a step takes none. positions, features, state, motions: inputs
+    and outputs; the step takes the last three in this order and `step_s`, and gives probabilities
+    and the state. count: name of the state that counts frames, of `clip_length`. files: SHA-256 by
+    name. check: how far the graphs' streams were from PyTorch's. source: SHA-256 of the checkpoint.
+    note: licence and provenance. versions: of what exported them.
     """
 
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
-    size: tuple[int, int]
+    input_size: tuple[int, int]
+    patch: int
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+    precision: str
     clip_length: int
     recurrent: bool
     motion: str | None
+    positions: tuple[TensorSpec, ...]
     features: tuple[TensorSpec, ...]
     state: tuple[TensorSpec, ...]
     motions: tuple[TensorSpec, ...]
@@ -57,6 +68,11 @@ class Manifest:
     versions: dict[str, str]
     check: dict[str, dict[str, float]] = field(default_factory=dict)
     format: str = FORMAT
+
+    @property
+    def labelling(self) -> Labelling:
+        """Input size, classes and colours."""
+        return Labelling(self.input_size, self.class_names, self.palette)
 
     def write(self, folder: Path) -> None:
         """Write it into the folder."""
@@ -82,9 +98,9 @@ def read_manifest(folder: Path) -> Manifest:
         found = json.loads(path.read_text())
         if found.get("format") != FORMAT:
             raise ValueError(f"expected format {FORMAT}, got {found.get('format')!r}")
-        for name in ("features", "state", "motions"):
+        for name in ("positions", "features", "state", "motions"):
             found[name] = tuple(_spec(one) for one in found[name])
-        for name in ("class_names", "size"):
+        for name in ("class_names", "input_size", "pixel_mean", "pixel_std"):
             found[name] = tuple(found[name])
         found["palette"] = tuple(tuple(colour) for colour in found["palette"])
         manifest = Manifest(**found)

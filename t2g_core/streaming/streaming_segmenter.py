@@ -1,4 +1,4 @@
-"""Frame by frame: the only door between pixels and tensors."""
+"""Frame by frame: the only door between pixels and a model, whatever runs it."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
-from t2g_core.checkpoint import load_checkpoint
-from t2g_core.device import AUTO, BF16, FP32, find_precision
-from t2g_core.methods.method import USUAL_STEP_S, Features, Method, Motion, Prepared, State, split
-from t2g_core.runtime.exported_method import ExportedMethod
-from t2g_core.streaming.enlarge import winners
+from t2g_core.device import AUTO
+from t2g_core.images.model_input import Prepared
+from t2g_core.images.motion import USUAL_STEP_S
+from t2g_core.runtime.runtime import Arrays, Labelling, Runtime
 
 
 @dataclass(frozen=True)
 class EncodedFrame:
     """A frame after `encode`, which several segmenters of one encoder can share."""
 
-    features: Features
+    features: Arrays
     motion_image: np.ndarray | None  # see `Prepared`
     size: tuple[int, int]  # width, height of the frame itself
+    input_size: tuple[int, int]  # and of the image that was encoded
 
 
 @dataclass(frozen=True)
 class StreamState:
     """What a stream keeps; a value: `step` returns a new one.
 
-    method: the method's state, None before the first frame. motion_image, size, shapes: of the
-    frame that left it: what motion is found from, its width and height, the shapes of its features.
+    method: the method's state, None before the first frame. motion_image, size, input_size: of the
+    frame that left it: what motion is found from, its width and height, those it was encoded at.
     memory_fill: share of its memory that the method has filled, 0 to 1; None: it does not say.
     """
 
-    method: State | None = None
+    method: Any = None
     motion_image: np.ndarray | None = None
     size: tuple[int, int] | None = None
-    shapes: tuple[torch.Size, ...] | None = None
+    input_size: tuple[int, int] | None = None
     memory_fill: float | None = None
 
 
@@ -53,29 +53,15 @@ class SegmentationResult:
 
 
 class StreamingSegmenter:
-    """Masks from frames, one at a time, by any method.
+    """Masks from frames, one at a time, by any model and runtime.
 
     A frame is encoded once; what later masks need of it is kept in the state.
     """
 
-    def __init__(
-        self,
-        method: Method,
-        input_size: tuple[int, int],
-        class_names: Sequence[str],
-        palette: Sequence[tuple[int, int, int]],
-        device: str = "cpu",
-        precision: str = AUTO,
-    ):
-        """method: in eval mode, on the device; it is not changed. input_size: width, height that
-        give the area a frame is resized to. precision: what products are computed in, one of
-        `device.PRECISIONS`."""
-        self.method = method
-        self.device = device
-        self.precision = find_precision(precision, device)
-        self.input_size = input_size
-        self.class_names = tuple(class_names)
-        self.palette = np.array(palette, np.uint8)
+    def __init__(self, runtime: Runtime, labelling: Labelling):
+        self.runtime, self.labelling = runtime, labelling
+        self.input_size, self.class_names = labelling.input_size, labelling.class_names
+        self.palette = np.array(labelling.palette, np.uint8)
 
     @classmethod
     def from_checkpoint(
@@ -87,45 +73,48 @@ class StreamingSegmenter:
     ) -> StreamingSegmenter:
         """Load a checkpoint (None: the shipped one) and the frozen encoder that it names.
 
-        path: a folder of `t2g export` will do as well, whose graphs then run on the device, in
-        float32. encoder_weights: see `Checkpoint.build`; precision: see `__init__`.
+        path: a folder of `t2g export` will do as well, which runs without PyTorch. device: `auto`,
+        `cpu`, `cuda` or `cuda:N`; of an export also `tensorrt` and `openvino`. encoder_weights:
+        see `Checkpoint.build`. precision: one of `device.PRECISIONS`; an export has its own.
 
         Raises:
-            FileNotFoundError, ValueError: see `load_checkpoint`, `ExportedMethod`; encoder weights
+            FileNotFoundError, ValueError: see `load_checkpoint`, `OnnxRuntime`; encoder weights
                 are given for an export, which holds its own.
         """
         if path is not None and Path(path).is_dir():
-            return cls._from_export(Path(path), device, encoder_weights)
-        found = load_checkpoint(path)
-        method = found.build(device, encoder_weights)
-        size = found.config.input_size
-        return cls(method, size, found.class_names, found.palette, device, precision)
+            from t2g_core.runtime.onnx_runtime import OnnxRuntime
 
-    @classmethod
-    def _from_export(
-        cls, folder: Path, device: str, encoder_weights: str | None
-    ) -> StreamingSegmenter:
-        if encoder_weights:
-            raise ValueError(f"encoder_weights: the export {folder} holds its own")
-        method = ExportedMethod(folder, device)
-        found = method.manifest  # tensors stay on the CPU beside the graphs
-        return cls(method, found.size, found.class_names, found.palette, "cpu", FP32)
+            if encoder_weights:
+                raise ValueError(f"encoder_weights: the export {path} holds its own")
+            exported = OnnxRuntime(Path(path), device, precision)
+            return cls(exported, exported.manifest.labelling)
+        return cls(*_by_torch(path, device, encoder_weights, precision))
 
-    def with_method(self, method: Method) -> StreamingSegmenter:
-        """The same door to another method of the same classes."""
+    def with_runtime(self, runtime: Runtime) -> StreamingSegmenter:
+        """The same door to another model of the same classes."""
         other = copy.copy(self)
-        other.method = method
+        other.runtime = runtime
         return other
+
+    @property
+    def device(self) -> str:
+        """What the model runs on."""
+        return self.runtime.device
+
+    @property
+    def precision(self) -> str:
+        """What its products are computed in."""
+        return self.runtime.precision
 
     @property
     def clip_length(self) -> int:
         """T, the most frames that `segment_clip` takes."""
-        return self.method.clip_length
+        return self.runtime.clip_length
 
     @property
     def recurrent(self) -> bool:
         """Whether a video must not be cut into clips."""
-        return self.method.recurrent
+        return self.runtime.recurrent
 
     def start(self) -> StreamState:
         """The state before the first frame."""
@@ -143,6 +132,7 @@ class StreamingSegmenter:
         Raises:
             ValueError: the frame has another shape or dtype, or the state is of frames of another
                 size.
+            FloatingPointError: a probability is NaN or infinite.
         """
         return self.step_encoded(self.encode(frame), state, step_s)
 
@@ -157,12 +147,14 @@ class StreamingSegmenter:
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, one in enumerate(prepared):
             alike.setdefault(one.image.shape, []).append(number)
-        features: dict[int, Features] = {}
+        features: dict[int, Arrays] = {}
         for numbers in alike.values():
-            together = self.encode_images([prepared[number].image for number in numbers])
-            features |= zip(numbers, split(together), strict=True)
+            images = np.stack([prepared[number].image for number in numbers])
+            features |= zip(numbers, self.runtime.encode(images), strict=True)
         return [
-            EncodedFrame(features[number], one.motion_image, (frame.shape[1], frame.shape[0]))
+            EncodedFrame(
+                features[number], one.motion_image, width_height(frame), width_height(one.image)
+            )
             for number, (frame, one) in enumerate(zip(frames, prepared, strict=True))
         ]
 
@@ -170,58 +162,37 @@ class StreamingSegmenter:
         """A frame (H, W, 3) uint8 RGB as the method wants it, on the host."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             raise ValueError(f"expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
-        return self.method.prepare(frame, self.input_size)
+        return self.runtime.prepare(frame, self.input_size)
 
-    @torch.inference_mode()
-    def encode_images(self, images: Sequence[np.ndarray]) -> Features:
-        """Prepared images (h, w, 3) uint8 of one size -> the method's features of them."""
-        batch = torch.from_numpy(np.stack(images)).to(self.device)
-        with self.autocast():
-            return self.method.encode(batch)
-
-    @torch.inference_mode()
     def step_encoded(
         self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
     ) -> tuple[SegmentationResult, StreamState]:
         """`step` for a frame that is encoded already."""
         probs, after = self.step_probs(frame, state, step_s)
-        return to_result(probs, frame.size), after
+        return self.to_result(probs, frame.size), after
 
-    @torch.inference_mode()
     def step_probs(
         self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
-    ) -> tuple[torch.Tensor, StreamState]:
-        """`step_encoded` up to the probabilities (1, K, h, w), before they are enlarged."""
+    ) -> tuple[Any, StreamState]:
+        """`step_encoded` up to the runtime's probabilities (1, K, h, w), not yet enlarged."""
         probs, after = self.decode(frame, state, step_s)
-        return probs, StreamState(
-            after,
-            frame.motion_image,
-            frame.size,
-            shapes_of(frame.features),
-            self.method.memory_fill(after),
-        )
+        fill = self.runtime.memory_fill(after)
+        return probs, StreamState(after, frame.motion_image, frame.size, frame.input_size, fill)
 
-    @torch.inference_mode()
     def decode(
         self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
-    ) -> tuple[torch.Tensor, State]:
+    ) -> tuple[Any, Any]:
         """Probabilities (1, K, h, w) of the newest frame, and the method's state after it."""
-        first = state.shapes is None
-        if not first and state.shapes != shapes_of(frame.features):
+        first = state.input_size is None
+        if not first and state.input_size != frame.input_size:
             raise ValueError(
                 f"a frame of {frame.size[0]}x{frame.size[1]} pixels cannot follow one of "
                 f"{state.size[0]}x{state.size[1]}: expected the same shape, or a state of `start`"
             )
-        motion = self.motion(frame.motion_image, state.motion_image)
-        with self.autocast():
-            before = self.method.start(frame.features) if first else state.method
-            return self.method.step(frame.features, before, motion, step_s)
+        motion = self.runtime.motion(frame.motion_image, state.motion_image)
+        before = self.runtime.start(frame.features) if first else state.method
+        return self.runtime.step(frame.features, before, motion, step_s)
 
-    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> Motion:
-        """What the method asks of the host about two frames' motion images, on the device."""
-        return tuple(x.to(self.device) for x in self.method.motion(now, before))
-
-    @torch.inference_mode()
     def segment_clip(
         self, frames: Sequence[np.ndarray], step_s: float = USUAL_STEP_S
     ) -> list[SegmentationResult]:
@@ -230,35 +201,42 @@ class StreamingSegmenter:
         frames: 1 to T arrays (H, W, 3) uint8 RGB, oldest first; step_s: time between two [s].
 
         Raises:
-            ValueError: no frame, or more than T.
+            ValueError: no frame, or more than T; an export, which only streams.
         """
         if not 0 < len(frames) <= self.clip_length:
             raise ValueError(f"expected 1 to {self.clip_length} frames, got {len(frames)}")
         encoded = [self.encode(frame) for frame in frames]
         seen = [None, *(e.motion_image for e in encoded)]
-        motions = [self.motion(now, before) for before, now in itertools.pairwise(seen)]
-        with self.autocast():
-            probs = self.method.clip([e.features for e in encoded], motions, step_s)
-        return [to_result(p, e.size) for p, e in zip(probs, encoded, strict=True)]
+        motions = [self.runtime.motion(now, before) for before, now in itertools.pairwise(seen)]
+        probs = self.runtime.clip([e.features for e in encoded], motions, step_s)
+        return [self.to_result(p, e.size) for p, e in zip(probs, encoded, strict=True)]
 
-    def autocast(self) -> torch.autocast:
-        """As in training: products in bfloat16, what needs more in float32 (Eq. 6)."""
-        kind = torch.device(self.device).type
-        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == BF16)
-
-
-def shapes_of(features: Features) -> tuple[torch.Size, ...]:
-    """Of all its tensors."""
-    return tuple(x.shape for x in features)
+    def to_result(self, probs: Any, size: tuple[int, int]) -> SegmentationResult:
+        """The runtime's probabilities (1, K, h, w) -> mask and confidence at (width, height)."""
+        mask, best = self.runtime.winners(probs, size)
+        return SegmentationResult(mask, cv2.convertScaleAbs(best, alpha=255))
 
 
-def to_result(probs: torch.Tensor, size: tuple[int, int]) -> SegmentationResult:
-    """Probabilities (1, K, h, w) -> mask and confidence at (width, height), bilinear between.
+def width_height(image: np.ndarray) -> tuple[int, int]:
+    """Of (H, W, 3)."""
+    return image.shape[1], image.shape[0]
 
-    Raises:
-        FloatingPointError: a probability is NaN or infinite.
-    """
-    if not torch.isfinite(probs).all():
-        raise FloatingPointError("the model's probabilities are not finite")
-    mask, best = winners(probs[0].float(), size)
-    return SegmentationResult(mask, cv2.convertScaleAbs(best, alpha=255))
+
+def _by_torch(
+    path: str | Path | None, device: str, encoder_weights: str | None, precision: str
+) -> tuple[Runtime, Labelling]:
+    try:
+        from t2g_core.checkpoint import load_checkpoint
+        from t2g_core.torch_runtime import TorchRuntime
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "timm", "safetensors"):
+            raise
+        raise ValueError(
+            f"{path or 'the shipped checkpoint'} needs PyTorch ({error}): pip install "
+            "'t2g_ros[torch]', or give a folder that `t2g export` made on another machine"
+        ) from error
+    from t2g_core.device import find_device
+
+    found, device = load_checkpoint(path), find_device(device)
+    runtime = TorchRuntime(found.build(device, encoder_weights), device, precision)
+    return runtime, found.labelling

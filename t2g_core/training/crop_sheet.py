@@ -11,8 +11,8 @@ from t2g_core.data.datasets import Dataset
 from t2g_core.device import BF16
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_picture
 from t2g_core.methods.method import Method
+from t2g_core.runtime.winners import winners
 from t2g_core.schedule import StageConfig, TrainConfig
-from t2g_core.streaming.enlarge import winners
 from t2g_core.training.clips.batches import collate
 from t2g_core.training.clips.kept_clips import TrainingClip
 
@@ -45,5 +45,5 @@ def save_crops(
 
 def _sample(caption: str, clip: TrainingClip, t: int, probs: torch.Tensor) -> Sample:
     target = clip.labels[t].numpy()
-    mask, _ = winners(probs.float(), (target.shape[1], target.shape[0]))
+    mask, _ = winners(probs.float().cpu().numpy(), (target.shape[1], target.shape[0]))
     return Sample(caption, clip.images[t].numpy(), target, mask)

@@ -28,6 +28,7 @@ from t2g_core.methods.method import Method
 from t2g_core.metrics.iou import miou
 from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.torch_runtime import TorchRuntime
 from t2g_core.training.clips.batches import TrainingBatches, collate
 from t2g_core.training.crop_sheet import save_crops
 from t2g_core.training.dry_run import describe_data, describe_method, time_iterations
@@ -485,8 +486,8 @@ def validate(
     if video is None:
         return f"saved {path}"
     found = load_checkpoint(path)
-    method, size = found.build(device, encoder=encoder), found.config.input_size
-    segmenter = StreamingSegmenter(method, size, found.class_names, found.palette, device)
+    runtime = TorchRuntime(found.build(device, encoder=encoder), device)
+    segmenter = StreamingSegmenter(runtime, found.labelling)
     score = miou(evaluate_one(segmenter, [video], dataset.class_names).confmat)
     best = keep_best(path, score, iteration)
     note = "the best so far" if best else f"the best is {100 * best_so_far(path.parent):.1f} %"

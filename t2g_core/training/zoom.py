@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from t2g_core.config import Config
-from t2g_core.encoders.preprocess import fit_size
+from t2g_core.images.model_input import fit_size
 
 
 @dataclass(frozen=True)

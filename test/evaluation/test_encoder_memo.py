@@ -8,6 +8,7 @@ from small_model import ENCODER, small_checkpoint, small_segmenter
 
 from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.evaluation.encoder_memo import EncoderMemo
+from t2g_core.torch_runtime import TorchRuntime
 
 
 def test_the_encoder_runs_once_a_frame_and_the_masks_are_the_same():
@@ -19,7 +20,8 @@ def test_the_encoder_runs_once_a_frame_and_the_masks_are_the_same():
     frames = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
 
     def confidences(source) -> list[np.ndarray]:
-        segmenter = small_segmenter().with_method(small_checkpoint().build(encoder=source))
+        runtime = TorchRuntime(small_checkpoint().build(encoder=source))
+        segmenter = small_segmenter().with_runtime(runtime)
         state, out = segmenter.start(), []
         for frame in frames:
             result, state = segmenter.step(frame, state)

@@ -289,7 +289,7 @@ def test_a_model_with_depth_is_also_evaluated_without(root, tmp_path, capsys):
     write_small_checkpoint(path, "depth")
     for depth, kind in ((True, RGBDepthEncoder), (False, FrozenEncoder)):
         (segmenter,) = load_segmenters([path], "cpu", depth=depth).values()
-        assert isinstance(segmenter.method.encoder, kind)
+        assert isinstance(segmenter.runtime.method.encoder, kind)
     row = eval_json(capsys, "--root", root, "--checkpoint", path, "--without-depth")
     assert row["without_depth"] and row["frames"] == 9
 

@@ -11,7 +11,9 @@ from torch import nn
 from t2g_core.evaluation.modes import MODES
 from t2g_core.evaluation.running_mean import RunningMean
 from t2g_core.methods.method import Method, MethodConfig
+from t2g_core.runtime.runtime import Labelling
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.torch_runtime import TorchRuntime
 
 
 class Given(Method):
@@ -34,7 +36,8 @@ def frames(*red: float) -> list[np.ndarray]:
 
 
 def segmenter(method: Method) -> StreamingSegmenter:
-    return StreamingSegmenter(method, (16, 16), ("red", "green"), ((255, 0, 0), (0, 255, 0)))
+    labelling = Labelling((16, 16), ("red", "green"), ((255, 0, 0), (0, 255, 0)))
+    return StreamingSegmenter(TorchRuntime(method), labelling)
 
 
 def test_the_mean_by_hand():
@@ -56,7 +59,7 @@ def test_clip_mode_does_not_start_the_mean_anew(mode):
 
 def test_around_a_real_head_it_leaves_the_first_frame_and_changes_the_next():
     alone = small_segmenter("conv")
-    smoothed = alone.with_method(RunningMean(alone.method, 0.7))
+    smoothed = alone.with_runtime(TorchRuntime(RunningMean(alone.runtime.method, 0.7)))
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (60, 90, 3), dtype=np.uint8) for _ in range(2)]
     results = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -16,11 +17,14 @@ from small_model import small_method
 
 from t2g_core.cli import main
 from t2g_core.export import command
-from t2g_core.export.graphs import example_of, step_inputs, write_step
-from t2g_core.runtime.exported_method import ExportedMethod
-from t2g_core.runtime.manifest import MANIFEST, read_manifest
-from t2g_core.runtime.sessions import open_session
+from t2g_core.export.graphs import named, step_inputs, write_encoder, write_step
+from t2g_core.export.precision import FP16, INT8, convert_to_float16, quantise_encoder
+from t2g_core.runtime import engines
+from t2g_core.runtime.engines import Engine, OnnxGraph, load_graph, why_not
+from t2g_core.runtime.manifest import MANIFEST, read_manifest, sha256
+from t2g_core.runtime.onnx_runtime import OnnxRuntime
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.street.scene import StreetScene
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +61,90 @@ def test_masks_of_a_stream_are_pytorchs_from_the_first_frame_on(checkpoint, expo
         assert np.abs(one.confidence.astype(int) - other.confidence).max() <= 1
         assert state.memory_fill == after.memory_fill
         states = state, after
-    together = theirs.encode_together(list(frames(2)))  # two cameras
-    np.testing.assert_array_equal(together[1].features[0], theirs.encode(frames(2)[1]).features[0])
+
+
+@pytest.mark.parametrize("size", [(60, 120), (120, 40), (33, 35)])
+def test_images_of_any_shape(size, checkpoint, exported):
+    """Each is resized to its own aspect ratio, and positions are resampled to it."""
+    ours = StreamingSegmenter.from_checkpoint(checkpoint, precision="fp32")
+    theirs = StreamingSegmenter.from_checkpoint(exported[0])
+    states = ours.start(), theirs.start()
+    for frame in frames(2, *size):
+        one, state = ours.step(frame, states[0], 0.2)
+        other, after = theirs.step(frame, states[1], 0.2)
+        assert (one.mask == other.mask).mean() > 0.999
+        states = state, after
+
+
+def test_cameras_of_one_shape_are_encoded_in_one_pass(exported, monkeypatch):
+    theirs = StreamingSegmenter.from_checkpoint(exported[0])
+    images = [*frames(2), frames(1, 96, 64)[0]]
+    alone = [theirs.encode(image).features for image in images]
+    runs, encoder = [], theirs.runtime._encoder
+    run = encoder.run
+    monkeypatch.setattr(encoder, "run", lambda feed: runs.append(len(feed["image"])) or run(feed))
+    together = theirs.encode_together(images)
+    assert runs == [2, 1]
+    for one, encoded in zip(alone, together, strict=True):
+        for x, y in zip(one, encoded.features, strict=True):
+            np.testing.assert_allclose(x, y, atol=2e-4)
+
+
+def test_a_swap_with_the_same_encoder_loads_the_step_alone(exported):
+    first = StreamingSegmenter.from_checkpoint(exported[0]).runtime
+    second = StreamingSegmenter.from_checkpoint(exported[0]).runtime
+    assert second._encoder is first._encoder and second._step is not first._step
+
+
+def test_a_state_that_stays_on_the_device_gives_the_same_masks(exported):
+    """As on a GPU, by bound outputs; no state is written to that somebody keeps."""
+    theirs = StreamingSegmenter.from_checkpoint(exported[0])
+    bound = StreamingSegmenter.from_checkpoint(exported[0])
+    here = Engine("cpu", 0, 1)
+    bound.runtime._encoder = OnnxGraph(exported[0] / "encoder.onnx", here, stay=True)
+    bound.runtime._step = OnnxGraph(exported[0] / "step.onnx", here, stay=True)
+    states, kept = (theirs.start(), bound.start()), []
+    for frame in frames(4):
+        one, state = theirs.step(frame, states[0], 0.2)
+        other, after = bound.step(frame, states[1], 0.2)
+        np.testing.assert_array_equal(one.mask, other.mask)
+        assert not isinstance(after.method[0], np.ndarray)
+        kept.append((after, [x.numpy().copy() for x in after.method]))
+        states = state, after
+    for after, values in kept:
+        assert all(map(np.array_equal, values, [x.numpy() for x in after.method]))
+
+
+@pytest.mark.parametrize(("precision", "least"), [(INT8, 0.9), (FP16, 0.995)])
+def test_fewer_bits_cost_little(precision, least, exported, tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / precision)
+    if precision == INT8:
+        quantise_encoder(folder / "encoder.onnx")
+        assert (folder / "encoder.onnx").stat().st_size < 30e6
+    else:
+        convert_to_float16([folder / "encoder.onnx", folder / "step.onnx"])
+        assert (folder / "encoder.onnx").stat().st_size < 50e6
+    sums = {name: sha256(folder / name) for name in exported[1]["files"]}
+    replace(read_manifest(exported[0]), precision=precision, files=sums).write(folder)
+    whole = StreamingSegmenter.from_checkpoint(exported[0])
+    other = StreamingSegmenter.from_checkpoint(folder)
+    assert other.precision == precision
+    states, equal = (whole.start(), other.start()), []
+    for frame, _ in StreetScene(3, 4, 160, 112):
+        results = [
+            one.step(frame, state) for one, state in zip((whole, other), states, strict=True)
+        ]
+        states = [state for _, state in results]
+        equal.append((results[0][0].mask == results[1][0].mask).mean())
+    assert least < np.mean(equal) < 1
 
 
 def test_the_manifest_says_what_the_graphs_take(exported):
     folder, manifest = exported
     step = onnx.load(folder / "step.onnx")
     specs = [*manifest["features"], *manifest["state"], *manifest["motions"]]
+    assert set(manifest["files"]) == {f.name for f in folder.iterdir()} - {MANIFEST}
+    assert specs[0] == {"name": "features_0", "dtype": "float32", "shape": [1, None, None, 384]}
     expected = [spec["name"] for spec in specs] + ["step_s"]
     assert [one.name for one in step.graph.input] == expected
     outputs = [one.name for one in step.graph.output]
@@ -72,7 +152,7 @@ def test_the_manifest_says_what_the_graphs_take(exported):
     assert manifest["opset"] == step.opset_import[0].version == 18
     for check in manifest["check"].values():
         assert check["equal"] > 0.9999 and check["frames"] == 12
-    assert set(manifest["check"]) == {"clear", "fog"}
+    assert set(manifest["check"]) == {"clear", "fog", "dark"}
     assert manifest["versions"]["torch"] == torch.__version__.partition("+")[0]
     for graph in folder.glob("*.onnx"):  # no path of the machine that exported
         assert not re.search(rb"/(home|root|work|tmp|usr)/", graph.read_bytes())
@@ -82,14 +162,20 @@ def test_the_manifest_says_what_the_graphs_take(exported):
 @torch.no_grad()
 def test_every_method_that_streams_exports(head, tmp_path):
     method = small_method(head)
-    example = example_of(method, method.prepare(frames(1)[0], (96, 64)), 0.1)
-    write_step(method, example, tmp_path / "step.onnx")
-    step = open_session(tmp_path / "step.onnx", "cpu", threads=1)
-    takes = {one.name for one in step.get_inputs()}
-    inputs = {name: x.numpy() for name, x in step_inputs(example) if name in takes}
-    found = step.run(None, inputs)
-    probs, _ = method.step(example.features, example.state, example.motion, example.step_s)
-    np.testing.assert_allclose(found[0], probs.numpy(), atol=1e-5)
+    one, other = command.examples(method)
+    write_encoder(method, one, other, tmp_path / "encoder.onnx")
+    write_step(method, one, other, tmp_path / "step.onnx")
+    encoder, step = (
+        load_graph(tmp_path / f"{name}.onnx", Engine("cpu")) for name in ("encoder", "step")
+    )
+    for example in (one, other):
+        inputs = {name: x.numpy() for name, x in step_inputs(example) if name in step.inputs}
+        probs, _ = method.step(example.features, example.state, example.motion, example.step_s)
+        np.testing.assert_allclose(step.run(inputs)[0], probs.numpy(), atol=1e-5)
+        inputs = {name: x.numpy() for name, x in named("positions", example.positions)}
+        found = encoder.run(inputs | {"image": example.image.numpy()})
+        for x, y in zip(found, example.features, strict=True):
+            np.testing.assert_allclose(x, y.numpy(), atol=1e-4)
 
 
 def test_a_folder_is_taken_where_a_checkpoint_is(exported, tmp_path, capsys):
@@ -135,11 +221,6 @@ def test_the_node_runs_it(exported, tmp_path):
     np.testing.assert_array_equal(mask, theirs.step(frame, theirs.start())[0].mask)
 
 
-def test_frames_of_another_shape_name_the_export_for_them(exported):
-    with pytest.raises(ValueError, match=r"takes 160x112, .*`t2g export --size 112x160` makes"):
-        StreamingSegmenter.from_checkpoint(exported[0]).encode(frames(1, 96, 64)[0])
-
-
 def test_what_is_not_as_it_was_written_is_refused(exported, tmp_path):
     folder, manifest = exported
     copy = tmp_path / "copy"
@@ -151,10 +232,10 @@ def test_what_is_not_as_it_was_written_is_refused(exported, tmp_path):
     data[len(data) // 2] ^= 1
     step.write_bytes(data)
     with pytest.raises(ValueError, match=r"step\.onnx is not the file of its manifest"):
-        ExportedMethod(copy)
+        OnnxRuntime(copy)
     step.unlink()
     with pytest.raises(FileNotFoundError, match=r"step\.onnx is missing; copy the whole folder"):
-        ExportedMethod(copy)
+        OnnxRuntime(copy)
     (copy / MANIFEST).write_text(json.dumps(manifest | {"format": "t2g-export-9"}))
     with pytest.raises(ValueError, match="expected format t2g-export-1, got 't2g-export-9'"):
         read_manifest(copy)
@@ -162,7 +243,7 @@ def test_what_is_not_as_it_was_written_is_refused(exported, tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.json: .*; export the checkpoint again"):
         read_manifest(copy)
     with pytest.raises(FileNotFoundError, match="no export"):
-        ExportedMethod(tmp_path)
+        OnnxRuntime(tmp_path)
 
 
 def test_a_graph_that_onnx_runtime_cannot_load_is_a_sentence(exported, tmp_path):
@@ -170,33 +251,44 @@ def test_a_graph_that_onnx_runtime_cannot_load_is_a_sentence(exported, tmp_path)
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "encoder.onnx").write_bytes(b"no graph")
-    (broken / "step.onnx").write_bytes((folder / "step.onnx").read_bytes())
-    files = {name: command.sha256(broken / name) for name in manifest["files"]}
+    for name in set(manifest["files"]) - {"encoder.onnx"}:
+        shutil.copy(folder / name, broken)
+    files = {name: sha256(broken / name) for name in manifest["files"]}
     (broken / MANIFEST).write_text(json.dumps(manifest | {"files": files}))
     with pytest.raises(ValueError, match=r"ONNX Runtime cannot load .*encoder\.onnx: "):
-        ExportedMethod(broken)
+        OnnxRuntime(broken)
 
 
 def test_a_device_that_is_not_there_is_said(exported):
-    if torch.cuda.is_available():
-        assert ExportedMethod(exported[0], "cuda").num_classes
-    else:
-        with pytest.raises(ValueError, match="device cuda: ONNX Runtime .* has no CUDA here"):
-            ExportedMethod(exported[0], "cuda")
+    for name in ("cuda", "tensorrt"):
+        if not why_not(name):
+            assert OnnxRuntime(exported[0], name).device == name
+        else:
+            with pytest.raises(ValueError, match=f"device {name}: ONNX Runtime .*; `t2g doctor`"):
+                OnnxRuntime(exported[0], name)
+    with pytest.raises(ValueError, match="precision bf16: of exports only with device openvino"):
+        OnnxRuntime(exported[0], "cpu", "bf16")
+
+
+def test_a_gpu_that_cannot_be_used_is_a_warning_under_auto(exported, monkeypatch):
+    monkeypatch.setattr(engines, "has_gpu", lambda: True)
+    monkeypatch.setattr(engines, "why_not", lambda kind: "no library" if kind == "cuda" else "")
+    runtime = OnnxRuntime(exported[0], "auto")
+    assert (runtime.device, runtime.warnings) == ("cpu", ("the GPU is not used: no library",))
 
 
 def test_graphs_that_differ_are_not_left_in_place(
     checkpoint, exported, tmp_path, monkeypatch, capsys
 ):
-    def copied(method, example, path):
+    def copied(method, one, other, path):
         shutil.copy(exported[0] / path.name, path)
 
-    for name in ("write_encoder", "write_step"):
+    for name in ("write_encoder", "write_step", "write_start"):
         monkeypatch.setattr(command, name, copied)
     compared = {"frames": 12, "equal": 0.9, "largest_difference": 0.3}
     monkeypatch.setattr(command, "compare", lambda *_: compared)
     assert main(["export", str(checkpoint), "--out", str(tmp_path / "out")]) == 2
-    assert "90.000 % of pixels are equal, expected 99.99; nothing was written" in (
+    assert "clear): 90.000 % of pixels are equal, expected 99.99; nothing was written" in (
         capsys.readouterr().err
     )
     assert not list(tmp_path.iterdir())

@@ -34,6 +34,10 @@ class Step(nn.Module):
         return self.method.step(features, state, motion, step_s)
 
 
+def motion_of(method: Method, now, before) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.from_numpy(x) for x in method.motion(now, before))
+
+
 def leaves(value) -> list[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         return [value]
@@ -49,12 +53,12 @@ def test_what_is_exported_streams_as_the_method_does_from_the_first_frame_on(hea
     encode = torch.export.export(Encode(method), (frames[0],)).module()
     seen = [method.prepare(frame[0].numpy(), (96, 64)).motion_image for frame in frames]
     state = method.start(method.encode(frames[0]))
-    first = (method.encode(frames[0]), state, method.motion(seen[0], None), STEP_S)
+    first = (method.encode(frames[0]), state, motion_of(method, seen[0], None), STEP_S)
     step = torch.export.export(Step(method), first).module()
     exported = state
     shapes = [x.shape for x in leaves(state)]
     for images, now, before in zip(frames, seen, [None, *seen], strict=False):
-        motion = method.motion(now, before)
+        motion = motion_of(method, now, before)
         features = method.encode(images)
         for one, other in zip(encode(images), features, strict=True):
             torch.testing.assert_close(one, other)

@@ -17,6 +17,7 @@ from t2g_core.cli import main
 from t2g_core.encoders.frozen_vit import FrozenEncoder
 from t2g_core.methods.method import ClipBatch, Method
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.torch_runtime import TorchRuntime
 from t2g_core.training.train import make_optimizer
 from t2g_core.training.training_loss import TrainingLoss
 from t2g_core.training.weight_average import WeightAverage
@@ -162,7 +163,7 @@ def test_a_method_trains_saves_loads_and_streams(source, name):
     method = checkpoint.build()
     before = load_file(source / "encoder.safetensors")
     assert all(torch.equal(before[n], t) for n, t in method.encoder.vit.state_dict().items())
-    segmenter = StreamingSegmenter(method, (96, 64), checkpoint.class_names, checkpoint.palette)
+    segmenter = StreamingSegmenter(TorchRuntime(method), checkpoint.labelling)
     frames = np.random.default_rng(0).integers(0, 256, (3, 60, 90, 3), dtype=np.uint8)
     state, confidences = segmenter.start(), []
     for frame in (frames[0], frames[0], frames[2]):

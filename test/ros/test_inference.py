@@ -62,7 +62,7 @@ def frame(camera: Camera, number: int) -> Frame:
 def test_cameras_that_wait_are_encoded_in_one_pass(node, cameras, monkeypatch):
     segmenter = small_segmenter()
     passes, busy, release = [], threading.Event(), threading.Event()
-    encode = segmenter.encode_images
+    encode = segmenter.runtime.encode
 
     def watched(images):
         passes.append(len(images))
@@ -70,7 +70,7 @@ def test_cameras_that_wait_are_encoded_in_one_pass(node, cameras, monkeypatch):
         assert release.wait(30)
         return encode(images)
 
-    monkeypatch.setattr(segmenter, "encode_images", watched)
+    monkeypatch.setattr(segmenter.runtime, "encode", watched)
     inference = Inference(Model(segmenter, "cpu", ""), to_rgb, lambda: read_parameters(node), print)
     inference.offer(frame(cameras[0], 0))
     assert busy.wait(30)

@@ -11,9 +11,9 @@ import torch
 from small_model import small_segmenter
 
 from t2g_core.evaluation.frame_path import FramePath
+from t2g_core.images.motion import motion
 from t2g_core.methods.time2general.head import semantic_probs
-from t2g_core.methods.time2general.image_motion import motion
-from t2g_core.streaming.streaming_segmenter import to_result
+from t2g_core.torch_runtime import TorchRuntime
 
 STEP_S = 0.2
 TOLERANCE = 1e-5  # of probabilities; the sums run in another order
@@ -28,23 +28,29 @@ def encoded_clip(segmenter, frames) -> tuple[list, list]:
     """Features of every frame, and the motion from the one before it."""
     encoded = [segmenter.encode(frame) for frame in frames]
     seen = [None, *(e.motion_image for e in encoded)]
-    motions = [segmenter.motion(now, before) for before, now in itertools.pairwise(seen)]
+    motions = [on_device(segmenter, now, before) for before, now in itertools.pairwise(seen)]
     return [e.features for e in encoded], motions
+
+
+def on_device(segmenter, now, before) -> tuple[torch.Tensor, ...]:
+    """What the method makes of two motion images, as tensors."""
+    found = segmenter.runtime.motion(now, before)
+    return tuple(torch.from_numpy(x).to(segmenter.device) for x in found)
 
 
 @torch.inference_mode()
 def clip_probs(segmenter, frames) -> torch.Tensor:
     """The clip model's probabilities of the newest frame."""
-    return segmenter.method.clip(*encoded_clip(segmenter, frames), STEP_S)[-1]
+    return segmenter.runtime.method.clip(*encoded_clip(segmenter, frames), STEP_S)[-1]
 
 
 @torch.inference_mode()
 def stream_probs(segmenter, frames) -> list[torch.Tensor]:
     """Probabilities of every step, through the method's own streaming call."""
     features, motions = encoded_clip(segmenter, frames)
-    state, probs = segmenter.method.start(features[0]), []
+    state, probs = segmenter.runtime.method.start(features[0]), []
     for frame, moved in zip(features, motions, strict=True):
-        result, state = segmenter.method.step(frame, state, moved, STEP_S)
+        result, state = segmenter.runtime.method.step(frame, state, moved, STEP_S)
         probs.append(result)
     return probs
 
@@ -62,7 +68,7 @@ def test_stream_equals_the_clip_of_the_last_frames_also_while_the_buffer_fills(h
 def test_the_pixels_memory_of_a_stream_is_that_of_masks_decoded_in_their_turn(head, device):
     """Each frame by the queries of its own last T frames, then the mean over all of them."""
     segmenter, frames = small_segmenter(head, device), video(6)
-    method = segmenter.method
+    method = segmenter.runtime.method
     found = stream_probs(segmenter, frames)
     features, motions = encoded_clip(segmenter, frames)
     memory, method.head.pixel_memory = method.head.pixel_memory, None
@@ -78,11 +84,11 @@ def test_the_pixels_memory_of_a_stream_is_that_of_masks_decoded_in_their_turn(he
 
 def test_the_frame_path_alone_is_the_pixel_classifier_of_each_frame():
     segmenter, frames = small_segmenter(), video(3)
-    alone = segmenter.with_method(FramePath(segmenter.method))
+    alone = segmenter.with_runtime(TorchRuntime(FramePath(segmenter.runtime.method)))
     found = stream_probs(alone, frames)
     for frame, probs in zip(frames, found, strict=True):
         with torch.inference_mode():
-            maps = segmenter.method.encode_frames(segmenter.encode(frame).features)
+            maps = segmenter.runtime.method.encode_frames(segmenter.encode(frame).features)
         torch.testing.assert_close(probs, maps.logits.softmax(dim=1))
     assert (found[-1] - stream_probs(segmenter, frames)[-1]).abs().max() > 1e-3
     _, state = alone.step(frames[0], alone.start())
@@ -94,7 +100,7 @@ def test_the_frame_path_alone_is_the_pixel_classifier_of_each_frame():
 @pytest.mark.parametrize(("pixels_from", "heard"), [("tokens", 0.0), ("maps", 1e-4)])
 def test_pixels_hear_of_the_queries_where_they_are_made_of_the_maps(pixels_from, heard):
     segmenter, frames = small_segmenter("no_pixel_memory" if heard else "time2general"), video(1)
-    method, frame = segmenter.method, segmenter.encode(frames[0]).features
+    method, frame = segmenter.runtime.method, segmenter.encode(frames[0]).features
     assert method.head.config.pixels_from == pixels_from
     found = []
     with torch.inference_mode():
@@ -184,6 +190,7 @@ def first_probs(method, features) -> torch.Tensor:
     with torch.inference_mode():
         grid = features[0].shape[1:3]
         still = motion(np.zeros((8 * grid[0], 8 * grid[1]), np.uint8), None)
+        still = tuple(torch.from_numpy(x) for x in still)
         return method.step(features, method.start(features), still, STEP_S)[0]
 
 
@@ -192,7 +199,7 @@ def test_depth_tokens_travel_with_the_rgb_tokens():
     frame = segmenter.encode(frames[0]).features
     assert len(frame) == 8 and not torch.equal(frame[0], frame[4])
     flat = (*frame[:4], *(torch.zeros_like(t) for t in frame[4:]))
-    probs, without = (first_probs(segmenter.method, features) for features in (frame, flat))
+    probs, without = (first_probs(segmenter.runtime.method, features) for features in (frame, flat))
     assert not torch.allclose(probs, without, atol=1e-4)
 
 
@@ -200,11 +207,11 @@ def test_a_model_of_both_encoders_runs_on_rgb_alone_with_gates_at_one():
     """As it would with beta = 1 and both: without depth tokens nothing else changes."""
     segmenter, frames = small_segmenter("depth"), video(1)
     frame = segmenter.encode(frames[0]).features
-    rgb = first_probs(segmenter.method, frame[:4])
+    rgb = first_probs(segmenter.runtime.method, frame[:4])
     with torch.no_grad():
-        for layer in segmenter.method.head.stability_queries.layers:
+        for layer in segmenter.runtime.method.head.stability_queries.layers:
             layer.depth_gate.fill_(50.0)  # its sigmoid is 1
-    torch.testing.assert_close(rgb, first_probs(segmenter.method, frame))
+    torch.testing.assert_close(rgb, first_probs(segmenter.runtime.method, frame))
 
 
 @pytest.mark.parametrize("head", ["linear", "conv"])
@@ -242,7 +249,7 @@ def test_a_frame_of_another_shape_or_type_is_refused(frame):
 
 def test_scores_that_are_no_numbers_are_an_error_and_not_a_mask():
     with pytest.raises(FloatingPointError, match="not finite"):
-        to_result(torch.full((1, 3, 4, 4), float("nan")), (8, 8))
+        small_segmenter().to_result(torch.full((1, 3, 4, 4), float("nan")), (8, 8))
 
 
 def test_a_clip_longer_than_the_model_is_refused():

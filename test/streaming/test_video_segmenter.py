@@ -63,7 +63,7 @@ def test_a_frame_that_does_not_stay_gets_the_mask_it_would_get_and_leaves_no_tra
 def test_the_memory_is_told_how_long_ago_the_frame_was_that_stayed():
     """By a gate that keeps all of a second ago and nothing of two seconds ago."""
     segmenter = small_segmenter()
-    gate = segmenter.method.head.pixel_memory.retention
+    gate = segmenter.runtime.method.head.pixel_memory.retention
     with torch.no_grad():
         for parameter in gate.parameters():
             parameter.zero_()

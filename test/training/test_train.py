@@ -424,7 +424,8 @@ def test_a_dry_run_on_each_of_the_papers_sources(name, write, tmp_path, capsys):
     config = small_config("queries_alone")
     changes = {"clip_frames": 2, "strides": (1,)}
     changes["stages"] = stages(4, clip_frames=2, plain_share=0.0)  # crops alone, as the paper's
-    config = replace(config, train=replace(config.train, **changes))
+    method = replace(config.method, clip_length=2)
+    config = replace(config, method=method, train=replace(config.train, **changes))
     assert train(config, options(root, tmp_path / "out", data=name, dry_run=True))
     assert f"{name}, split train: " in capsys.readouterr().out
     assert (tmp_path / "out" / "crops.png").stat().st_size > 1000

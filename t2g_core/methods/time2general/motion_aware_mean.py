@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from t2g_core.methods.method import USUAL_STEP_S, StepS
-from t2g_core.methods.time2general.image_motion import Motion
+from t2g_core.images.motion import USUAL_STEP_S, Motion
+from t2g_core.methods.method import StepS
 
 MOST = 0.75  # of the past that is kept: four frames' worth of memory at the most
 STEPS_S = 0.01, 4.0  # the shortest and the longest step that the gate tells from others

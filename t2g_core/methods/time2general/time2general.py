@@ -10,15 +10,17 @@ import torch
 from torch import nn
 
 from t2g_core.encoders.class_text import embed_class_names
+from t2g_core.images.model_input import Prepared
+from t2g_core.images.motion import Motion, motion, motion_of_batch, structure
 from t2g_core.losses.common import common_losses
 from t2g_core.losses.set_loss import set_loss
 from t2g_core.methods.method import (
     ClipBatch,
     Features,
+    HostMotion,
     Method,
     ParameterGroup,
     Prediction,
-    Prepared,
     StepS,
     encode_tokens,
     flatten_clips,
@@ -31,7 +33,6 @@ from t2g_core.methods.time2general.head import (
     grid_of,
     without_autocast,
 )
-from t2g_core.methods.time2general.image_motion import Motion, motion, motion_of_batch, structure
 from t2g_core.methods.time2general.motion_aware_mean import PixelMemory
 from t2g_core.methods.token_standardizer import TokenStandardizer
 from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
@@ -76,7 +77,7 @@ class Time2General(Method):
         image = super().prepare(frame, size).image
         return Prepared(image, None if self.head.pixel_memory is None else structure(image))
 
-    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> Motion | tuple[()]:
+    def motion(self, now: np.ndarray | None, before: np.ndarray | None) -> HostMotion:
         """Dense optical flow and its residual; nothing without a pixels' memory."""
         return () if now is None else motion(now, before)
 
@@ -232,7 +233,7 @@ class Time2General(Method):
             return [()] * length
         images, device = batch.motion_images.numpy(), batch.target.device
         motions = [motion_of_batch(images[:, t], images[:, t - 1]) for t in range(1, length)]
-        return [(), *(Motion(*(x.to(device) for x in found)) for found in motions)]
+        return [(), *(Motion(*(torch.from_numpy(x).to(device) for x in m)) for m in motions)]
 
     def losses(
         self,

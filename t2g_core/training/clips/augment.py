@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from t2g_core.encoders.preprocess import resize
+from t2g_core.images.model_input import resize
 from t2g_core.labels import IGNORE_INDEX
 from t2g_core.schedule import HARSH, PHOTOMETRIC
 

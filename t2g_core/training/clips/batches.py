@@ -10,7 +10,7 @@ import torch
 
 from t2g_core.config import Config
 from t2g_core.data.video import Video
-from t2g_core.encoders.preprocess import PATCH
+from t2g_core.images.model_input import PATCH
 from t2g_core.methods.method import ClipBatch, Method
 from t2g_core.training.clips.kept_clips import (
     DistortedClips,

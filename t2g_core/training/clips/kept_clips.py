@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from t2g_core.config import Config
 from t2g_core.data.video import VideoFrame
 from t2g_core.device import BF16
-from t2g_core.encoders.preprocess import fit_size, resize
 from t2g_core.images.files import read_image
+from t2g_core.images.model_input import fit_size, resize
 from t2g_core.methods.method import Method
 from t2g_core.training.clips.sampler import Clip
 from t2g_core.training.source import SourcePrints

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from t2g_core.methods.method import USUAL_STEP_S
-from t2g_core.methods.time2general.image_motion import Motion, motion, structure
+from t2g_core.images.motion import USUAL_STEP_S, Motion, motion, structure
 from t2g_core.methods.time2general.motion_aware_mean import MotionAwareMean, PixelMemory, warp
 
 STEP_S = 0.2
@@ -90,6 +89,7 @@ def test_the_past_follows_the_motion_of_the_images():
     probs = torch.rand(1, classes, 2 * size[0], 2 * size[1]).mul(9).softmax(dim=1)
     keys = module.keys(torch.randn(1, 8, *size))
     found = motion(structure(picture[:128, 8:200]), structure(picture[:128, :192]))
+    found = Motion(*(torch.from_numpy(x) for x in found))
     uniform = torch.full_like(probs, 1 / classes)
     inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))
     errors = []

@@ -13,7 +13,7 @@ from small_runs import brightness_videos
 
 from t2g_core.config import load_config
 from t2g_core.data.video import cut_at_gaps
-from t2g_core.encoders.preprocess import fit_size
+from t2g_core.images.model_input import fit_size
 from t2g_core.training.clips.augment import (
     DISTORTIONS,
     Crop,

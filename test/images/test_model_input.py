@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from t2g_core.encoders.preprocess import fit_size, normalise, resize
+from t2g_core.encoders.normalise import normalise
+from t2g_core.images.model_input import fit_size, resize
 
 BUDGET = (768, 576)
 

@@ -1,18 +1,28 @@
-"""Pixels to what a frozen encoder reads: the size, the aspect ratio and the range."""
+"""Pixels to what a model reads: the size, the aspect ratio and the range."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 PIXEL_MEAN = (0.485, 0.456, 0.406)  # what DINOv2 was trained with
 PIXEL_STD = (0.229, 0.224, 0.225)
 
-
 PATCH = 16  # pixels a token side
+
+
+class Prepared(NamedTuple):
+    """A frame on the host, at the model's size.
+
+    image: (h, w, 3) uint8 RGB. motion_image: what the motion between two frames is found from,
+    in a form that is the method's own; None for a method that follows no motion.
+    """
+
+    image: np.ndarray
+    motion_image: np.ndarray | None = None
 
 
 def fit_size(frame: tuple[int, int], budget: tuple[int, int]) -> tuple[int, int]:
@@ -38,10 +48,3 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     shrinks = size[0] < image.shape[1] or size[1] < image.shape[0]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def normalise(images: torch.Tensor) -> torch.Tensor:
-    """(..., H, W, 3) uint8 RGB -> (..., 3, H, W) float32 as the encoder expects."""
-    mean = torch.tensor(PIXEL_MEAN, device=images.device) * 255
-    std = torch.tensor(PIXEL_STD, device=images.device) * 255
-    return ((images.float() - mean) / std).movedim(-1, -3)

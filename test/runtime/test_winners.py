@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from t2g_core.streaming.enlarge import class_by_class, in_strips
-from t2g_core.streaming.streaming_segmenter import to_result
+from t2g_core.runtime.winners import winners
+from t2g_core.torch_runtime import in_strips
+
+
+def class_by_class(probs: torch.Tensor, size: tuple[int, int]):
+    return winners(probs.numpy(), size)
+
 
 SIZES = [(90, 60), (1, 1), (7, 300), (1500, 1000), (20, 10), (24, 15)]
 
@@ -27,24 +32,23 @@ def test_winners_are_those_of_the_whole_image_resized(way, size):
 
 
 def test_of_equal_probabilities_the_first_class_wins():
-    mask = to_result(torch.full((1, 3, 4, 4), 1 / 3), (8, 8)).mask
-    np.testing.assert_array_equal(mask, 0)
+    ids, _ = winners(np.full((3, 4, 4), 1 / 3, np.float32), (8, 8))
+    np.testing.assert_array_equal(ids, 0)
 
 
 def test_two_hundred_classes_and_maps_that_lie_channels_last():
     torch.manual_seed(0)
     probs = torch.rand(1, 200, 6, 8).softmax(dim=1).to(memory_format=torch.channels_last)
-    result = to_result(probs, (8, 6))
-    np.testing.assert_array_equal(result.mask, probs[0].argmax(dim=0).numpy())
-    error = result.confidence.astype(float) - 255 * probs[0].amax(dim=0).numpy()
-    assert np.abs(error).max() <= 0.51
+    ids, best = winners(probs[0].numpy(), (8, 6))
+    np.testing.assert_array_equal(ids, probs[0].argmax(dim=0).numpy())
+    np.testing.assert_array_equal(best, probs[0].amax(dim=0).numpy())
 
 
 def test_a_large_image_of_many_classes_takes_a_few_maps_of_its_size():
     probs = torch.rand(1, 40, 24, 32).softmax(dim=1)
     one_map = 1600 * 1200 * 4  # bytes
     tracemalloc.start()
-    class_by_class(probs[0], (1600, 1200))
+    winners(probs[0].numpy(), (1600, 1200))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert one_map < peak < 4 * one_map

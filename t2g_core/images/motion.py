@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
-from t2g_core.encoders.preprocess import PIXEL_MEAN, PIXEL_STD
+from t2g_core.images.model_input import PIXEL_MEAN, PIXEL_STD
+
+USUAL_STEP_S = 1 / 15  # between two frames, where nobody knows
 
 CELL = 4  # pixels of half the frame
 SMALLEST = 12  # pixels that a side of an image must have to be searched
@@ -29,11 +30,11 @@ class Motion(NamedTuple):
 
     flow (B, 2, h, w): (x, y) offsets in cells to where a cell's content was.
     residual (B, 1, h, w): mean difference of the two there, in standard deviations; large where
-    something came into view and where the flow is wrong.
+    something came into view and where the flow is wrong. Arrays here, tensors in a method.
     """
 
-    flow: torch.Tensor
-    residual: torch.Tensor
+    flow: Any
+    residual: Any
 
 
 def structure(image: np.ndarray) -> np.ndarray:
@@ -55,19 +56,20 @@ def motion(now: np.ndarray, before: np.ndarray | None) -> Motion:
     """now, before: (H/2, W/2) uint8, the `structure` of a frame and of the one before it.
 
     Dense Inverse Search (Kroeger et al., ECCV 2016) as OpenCV has it. Without a frame before,
-    nothing has moved. Returns tensors with B = 1 on the CPU.
+    nothing has moved. Returns float32 arrays with B = 1.
     """
     if before is None:
         height, width = now.shape[0] // CELL, now.shape[1] // CELL
-        return Motion(torch.zeros(1, 2, height, width), torch.zeros(1, 1, height, width))
+        shapes = (1, 2, height, width), (1, 1, height, width)
+        return Motion(*(np.zeros(shape, np.float32) for shape in shapes))
     flow, residual = _motion_of_pair(now, before)
-    return Motion(torch.from_numpy(flow).movedim(-1, 0)[None], torch.from_numpy(residual)[None])
+    return Motion(np.moveaxis(flow, -1, 0)[None], residual[None])
 
 
 def motion_of_batch(now: np.ndarray, before: np.ndarray) -> Motion:
     """`motion` of B pairs, (B, H/2, W/2) each."""
     pairs = [motion(*pair) for pair in zip(now, before, strict=True)]
-    return Motion(*(torch.cat(parts) for parts in zip(*pairs, strict=True)))
+    return Motion(*(np.concatenate(parts) for parts in zip(*pairs, strict=True)))
 
 
 def _motion_of_pair(now: np.ndarray, past: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
