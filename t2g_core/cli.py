@@ -36,7 +36,10 @@ EXTRAS = {  # of setup.py, by the module that is missing
     **dict.fromkeys(("transformers", "scipy", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("skimage", "numba"), "eval"),
     **dict.fromkeys(("rosbags", "mcap", "zstandard", "av"), "bags"),
-    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
+    **dict.fromkeys(("torch", "torchvision", "timm", "safetensors"), "torch"),
+    **dict.fromkeys(("onnx", "onnxscript"), "export"),
+    "onnxruntime": "onnx",
+    "openvino": "openvino",
 }
 
 

@@ -17,7 +17,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from t2g_core.device import AUTO, find_device, find_precision
+from t2g_core.device import AUTO, CPU, CUDA, OPENVINO, TENSORRT, find_device, find_precision
+from t2g_core.processor import thread_count
+from t2g_core.runtime.engines import find_engine, why_not
+from t2g_core.runtime.manifest import is_export, read_manifest
 from t2g_ros.fast_dds import PROFILE_VARIABLES
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -37,8 +40,10 @@ class Check:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``t2g doctor``."""
-    parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
-    parser.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="or a folder of `t2g export` (default: the shipped one)"
+    )
+    parser.add_argument("--device", default=AUTO, help="as the node's (default: %(default)s)")
     parser.add_argument("--encoder-weights", metavar="WHERE", help="as the node's parameter")
     parser.add_argument("--topic", help="also listen to the images of this topic")
     parser.add_argument(
@@ -59,10 +64,12 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(args: argparse.Namespace) -> list[Check]:
     """All checks, in the order in which one thing needs the other."""
+    exported = args.checkpoint is not None and is_export(args.checkpoint)
     steps: list[tuple[str, Callable[[], list[Check]]]] = [
         ("Python", check_python),
-        ("PyTorch", lambda: check_torch(args.device)),
-        ("ONNX Runtime", check_onnx),
+        ("PyTorch", lambda: check_torch(exported)),
+        ("engines", lambda: check_engines(exported)),
+        ("device", lambda: check_device(args.device, exported)),
         ("checkpoint", lambda: check_model(args.checkpoint, args.encoder_weights)),
         ("ROS", check_ros),
         ("cv_bridge", check_cv_bridge),
@@ -105,10 +112,13 @@ def check_python() -> list[Check]:
     return [Check("Python", OK, found)]
 
 
-def check_torch(device: str) -> list[Check]:
-    """Whether PyTorch is there, sees a GPU, and why not."""
+def check_torch(exported: bool) -> list[Check]:
+    """Whether PyTorch is there, sees a GPU, and why not; an export does without it."""
     if importlib.util.find_spec("torch") is None:
-        return [Check("PyTorch", FAULT, "not installed", "type: pip install 't2g_ros[weights]'")]
+        if exported:
+            return [Check("PyTorch", OK, "not installed; an export runs without it")]
+        remedy = "pip install 't2g_ros[weights]', or give --checkpoint a folder of `t2g export`"
+        return [Check("PyTorch", FAULT, "not installed; a checkpoint needs it", remedy)]
     import torch
 
     checks = [Check("PyTorch", OK, f"{torch.__version__}, NumPy {version_of('numpy')}")]
@@ -119,11 +129,7 @@ def check_torch(device: str) -> list[Check]:
     else:
         found, remedy = why_no_gpu(torch)
         checks.append(Check("GPU", WARNING, f"none: {found}; the model runs on the CPU", remedy))
-    try:
-        name = find_device(device)
-    except ValueError as error:
-        return [*checks, Check("device", FAULT, str(error), "choose auto, cpu or a GPU seen here")]
-    return [*checks, Check("device", OK, f"{name}, {find_precision(AUTO, name)}")]
+    return checks
 
 
 def why_no_gpu(torch) -> tuple[str, str]:
@@ -142,18 +148,39 @@ def why_no_gpu(torch) -> tuple[str, str]:
     return "the driver shows none", "in a container: start it with --gpus all"
 
 
-def check_onnx() -> list[Check]:
-    """Which providers ONNX Runtime has, where it is installed."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return [Check("ONNX Runtime", OK, "not installed; nothing at run time needs it")]
-    import onnxruntime
+def check_engines(exported: bool) -> list[Check]:
+    """What would run an export here, and why the others would not."""
+    reasons = {kind: why_not(kind) for kind in (TENSORRT, CUDA, OPENVINO, CPU)}
+    there = [kind for kind, reason in reasons.items() if not reason]
+    missing = "; ".join(f"no {kind}: {reason}" for kind, reason in reasons.items() if reason)
+    versions = f"ONNX Runtime {version_of('onnxruntime-gpu', 'onnxruntime')}"
+    found = f"{versions}: {', '.join(there) or 'none'}" + (f" ({missing})" if missing else "")
+    if not there and exported:
+        return [Check("engines", FAULT, found, "type: pip install 't2g_ros[onnx]'")]
+    return [Check("engines", OK, found)]
 
-    providers = ", ".join(onnxruntime.get_available_providers())
-    return [Check("ONNX Runtime", OK, f"{onnxruntime.__version__}, {providers}")]
+
+def check_device(device: str, exported: bool) -> list[Check]:
+    """What the model would run on."""
+    try:
+        if exported:
+            engine, warnings = find_engine(device, thread_count(), AUTO)
+            if warnings:
+                return [Check("device", WARNING, f"{engine.name}; {warnings[0]}", "see engines")]
+            return [Check("device", OK, engine.name)]
+        if importlib.util.find_spec("torch") is None:
+            return []
+        name = find_device(device)
+    except ValueError as error:
+        return [Check("device", FAULT, str(error), "choose auto, cpu or a GPU seen here")]
+    return [Check("device", OK, f"{name}, {find_precision(AUTO, name)}")]
 
 
 def check_model(checkpoint: Path | None, encoder_weights: str | None) -> list[Check]:
-    """The checkpoint's header and tensors, and the frozen encoder's weights that it names."""
+    """The checkpoint's header and tensors, and the frozen encoder's weights that it names; or an
+    export's files."""
+    if checkpoint is not None and is_export(checkpoint):
+        return [check_export(checkpoint)]
     from t2g_core.checkpoint import SHIPPED, load_checkpoint
 
     path = checkpoint or SHIPPED
@@ -166,6 +193,21 @@ def check_model(checkpoint: Path | None, encoder_weights: str | None) -> list[Ch
     checks = [Check("checkpoint", OK, found)]
     weights = encoder_weights or loaded.config.encoder.weights
     return [*checks, check_weights(loaded.config.encoder.name, weights)]
+
+
+def check_export(folder: Path) -> Check:
+    """The manifest, and whether the files are those that it names."""
+    try:
+        manifest = read_manifest(folder)
+    except (FileNotFoundError, ValueError) as error:
+        return Check("checkpoint", FAULT, str(error), "export it again, copy the whole folder")
+    width, height = manifest.input_size
+    return Check(
+        "checkpoint",
+        OK,
+        f"{folder.name}, an export in {manifest.precision}: {len(manifest.class_names)} classes, "
+        f"input {width}x{height}",
+    )
 
 
 def check_weights(encoder: str, weights: str) -> Check:
@@ -301,9 +343,11 @@ def wait_for_publishers(node, topic: str) -> list:
     return found
 
 
-def version_of(package: str) -> str:
-    """Of an installed package, without importing it."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+def version_of(*packages: str) -> str:
+    """Of the first that is installed, without importing it."""
+    for package in packages:
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "not installed"

@@ -39,19 +39,20 @@ def start_node(
     log: Path,
     *remappings: str,
     program: Path | None = None,
+    interpreter: Path | str = sys.executable,
     params_file: Path | None = None,
     environment: dict[str, str] = NODE_ENVIRONMENT,
     **parameters,
 ) -> subprocess.Popen:
     """The installed executable, subscribed to /camera/image_raw, its words in `log`.
 
-    program: a Python script that runs the node, instead of the executable.
+    program: a Python script that runs the node in `interpreter`, instead of the executable.
     """
     try:
         executable = Path(get_package_prefix("t2g_ros")) / "lib" / "t2g_ros" / "segmenter_node"
     except PackageNotFoundError:
         pytest.fail("t2g_ros is not built or its setup is not sourced: use `make test`")
-    command = [str(executable)] if program is None else [sys.executable, str(program)]
+    command = [str(executable)] if program is None else [str(interpreter), str(program)]
     command += ["--ros-args", "-r", "image:=/camera/image_raw"]
     for remapping in remappings:
         command += ["-r", remapping]

@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -169,8 +169,8 @@ def export(
         manifest.write(folder)
         reference = StreamingSegmenter(TorchRuntime(method, "cpu", FP32), found.labelling)
         exported = reference.with_runtime(OnnxRuntime(folder, device))
-        for weather in (CLEAR, FOG, DARK):
-            manifest.check[weather] = compare(reference, exported, weather, progress)
+        for weather, frames in streets(found.config.input_size).items():
+            manifest.check[weather] = compare(reference, exported, frames, progress)
     refuse_differences(manifest)
     manifest.write(folder)
     return manifest
@@ -186,10 +186,21 @@ def examples(method: Method) -> tuple[Example, Example]:
     return found[0], found[1]
 
 
+def streets(size: tuple[int, int]) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Frames and labels of the rendered street by weather, at half of `size` (width, height)."""
+    street = StreetScene(CHECK_SEED, CHECK_FRAMES, size[0] // 2, size[1] // 2, 1 / USUAL_STEP_S)
+    clear, fog = list(street), list(replace(street, weather=FOG))
+    dark = [(darkened(frame, number), labels) for number, (frame, labels) in enumerate(clear)]
+    return {CLEAR: clear, FOG: fog, DARK: dark}
+
+
 def compare(
-    reference: StreamingSegmenter, exported: StreamingSegmenter, weather: str, progress: tqdm
+    reference: StreamingSegmenter,
+    exported: StreamingSegmenter,
+    frames: list[tuple[np.ndarray, np.ndarray]],
+    progress: tqdm,
 ) -> dict[str, float]:
-    """Stream the rendered street through both, from an empty state on.
+    """Stream labelled frames through both, from an empty state on.
 
     Returns the share of pixels with one class, the largest difference of a probability, and, where
     the model knows the street's classes, both mIoU in percent.
@@ -198,13 +209,7 @@ def compare(
     equal, largest, states = [], 0.0, [one.start() for one in segmenters]
     matrices = [np.zeros((classes, classes), np.int64) for _ in segmenters]
     labelled = reference.class_names == CAMVID_CLASSES
-    width, height = reference.input_size
-    street = FOG if weather == FOG else CLEAR
-    frames = StreetScene(
-        CHECK_SEED, CHECK_FRAMES, width // 2, height // 2, 1 / USUAL_STEP_S, street
-    )
-    for number, (frame, labels) in enumerate(frames):
-        frame = darkened(frame, number) if weather == DARK else frame
+    for frame, labels in frames:
         pairs = list(zip(segmenters, states, strict=True))
         steps = [one.step_probs(one.encode(frame), state) for one, state in pairs]
         states = [state for _, state in steps]
@@ -219,7 +224,7 @@ def compare(
                 matrix += confusion_matrix(mask, labels, classes)
         progress.update()
     found = {
-        "frames": CHECK_FRAMES,
+        "frames": len(frames),
         "equal": sum(equal) / len(equal),
         "largest_difference": largest,
     }

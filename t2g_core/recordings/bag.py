@@ -20,13 +20,13 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from t2g_core.images.encodings import ENCODINGS, check_image, decompress, pixels, to_rgb
-from t2g_core.listing import IMAGE_SUFFIXES, by_number, visible
+from t2g_core.listing import by_number
 from t2g_core.recordings import bag_storage
+from t2g_core.recordings.bag_files import METADATA, SUFFIXES, is_storage
 from t2g_core.recordings.bag_storage import (
     Connection,
     Storage,
     StoredMessage,
-    is_storage,
     open_storage,
     warn_once,
 )
@@ -36,7 +36,6 @@ IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_TYPE)
 CDR = "cdr"
-METADATA = "metadata.yaml"
 
 
 class StampedImage(NamedTuple):
@@ -49,20 +48,6 @@ class StampedImage(NamedTuple):
     header_ns: int
     time_ns: int
     pixels: np.ndarray
-
-
-def is_bag(path: Path) -> bool:
-    """Whether ``path`` is a rosbag2: its folder, or one of its storage files.
-
-    A folder of pictures with a storage file in it, and no metadata.yaml, is one of pictures.
-    """
-    if not path.is_dir():
-        return is_storage(path)
-    if (path / METADATA).is_file():
-        return True
-    files = list(path.iterdir())
-    has_pictures = any(file.suffix.lower() in IMAGE_SUFFIXES for file in visible(files))
-    return any(map(is_storage, files)) and not has_pictures
 
 
 def typestore(definitions: dict[str, str] | None = None) -> Typestore:
@@ -100,7 +85,7 @@ class Bag:
         found = [f for f in self.path.iterdir() if is_storage(f)] if self.path.is_dir() else []
         if not found:
             raise ValueError(
-                f"expected a rosbag2, a folder with {' or '.join(bag_storage.SUFFIXES[:2])} files, "
+                f"expected a rosbag2, a folder with {' or '.join(SUFFIXES[:2])} files, "
                 f"got {self.path}"
             )
         if not (self.path / METADATA).is_file():

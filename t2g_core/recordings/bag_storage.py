@@ -26,7 +26,6 @@ from mcap.reader import SeekingReader
 from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import CRCValidationError, StreamReader
 
-SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC = b"\x89MCAP0\r\n", b"SQLite format 3\0", b"\x28\xb5\x2f\xfd"
 RECOVER_MCAP = "`mcap recover` makes a whole file of it"
 RECOVER_SQLITE = "`sqlite3 FILE .recover` saves what can be read"
@@ -74,11 +73,6 @@ class Storage(Protocol):
 def warn_once(sentence: str) -> None:
     """Log a warning, once in a process: a recording is opened several times."""
     _LOG.warning("%s", sentence)
-
-
-def is_storage(path: Path) -> bool:
-    """Whether the file's name is that of a bag's storage, dot files aside."""
-    return path.name.endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file()
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""A driving clip from whatever holds one: a folder of images, a video file, a bag, the renderer."""
+"""A driving clip from whatever holds one: a folder of images, a video file, a bag, the renderer.
+
+The libraries of bags and videos are imported where one is opened.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,18 +15,8 @@ import numpy as np
 from t2g_core.data.datasets import open_dataset, recognise
 from t2g_core.images.files import read_image
 from t2g_core.listing import IMAGE_SUFFIXES, by_number, by_stem, visible
-from t2g_core.recordings.bag import (
-    PackedMasks,
-    image_times,
-    is_bag,
-    pick_image_topic,
-    read_images,
-    read_masks,
-)
-from t2g_core.recordings.video_file import read_video, video_rate
+from t2g_core.recordings.bag_files import is_bag
 from t2g_core.streaming.continuity import NS
-
-RATE_IMAGES = 300  # of a bag, whose times give its rate
 
 
 class ClipFrame(NamedTuple):
@@ -51,11 +42,16 @@ def open_clip(
     if not path.exists():
         raise ValueError(f"no such clip: {path}")
     if is_bag(path):
+        from t2g_core.recordings.bag import pick_image_topic
+        from t2g_core.recordings.bag_clip import bag_frames
+
         return bag_frames(path, pick_image_topic(path, topic), labels_topic)
     if path.is_dir():
         return folder_frames(path, rate_hz)
     if path.suffix == ".bag":
         raise ValueError(f"{path} is a bag of ROS 1: `rosbags-convert --src {path} --dst FOLDER`")
+    from t2g_core.recordings.video_file import read_video
+
     return (ClipFrame(time_ns, image, None) for time_ns, image in read_video(path))
 
 
@@ -67,10 +63,13 @@ def usual_rate(path: str | Path, rate_hz: float, topic: str | None = None) -> fl
     """
     path = Path(path)
     if is_bag(path):
-        times = image_times(path, pick_image_topic(path, topic))
-        return clip_rate(list(itertools.islice(times, RATE_IMAGES)), rate_hz)
+        from t2g_core.recordings.bag_clip import bag_stamps
+
+        return clip_rate(bag_stamps(path, topic), rate_hz)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return rate_hz
+    from t2g_core.recordings.video_file import video_rate
+
     return video_rate(path)
 
 
@@ -79,31 +78,6 @@ def clip_rate(stamps_ns: list[int], otherwise_hz: float) -> float:
     steps = np.diff(np.asarray(stamps_ns, np.int64))
     step = float(np.median(steps)) if len(steps) else 0.0
     return NS / step if step > 0 else otherwise_hz
-
-
-def bag_frames(path: Path, topic: str, labels_topic: str | None) -> Iterator[ClipFrame]:
-    """Yield the images on ``topic``, each with the labels that have its stamp.
-
-    Raises ``ValueError`` where a stamp repeats and its images and labels differ in number.
-    """
-    labels = PackedMasks(() if labels_topic is None else read_masks(path, labels_topic))
-    repeated: Counter[int] = Counter()
-    for image in read_images(path, topic):
-        repeated[image.header_ns] += 1
-        label = labels.take(image.header_ns)
-        if label is None and labels_topic is not None and repeated[image.header_ns] > 1:
-            raise ValueError(_unequal(path, image.header_ns, topic, labels_topic))
-        yield ClipFrame(image.time_ns, image.pixels, label)
-    for header_ns, count in repeated.items():
-        if count > 1 and labels.count(header_ns):
-            raise ValueError(_unequal(path, header_ns, topic, labels_topic))
-
-
-def _unequal(path: Path, header_ns: int, topic: str, labels_topic: str | None) -> str:
-    return (
-        f"{path}: several messages are stamped {header_ns / NS:.9f}, and not as many on {topic} as "
-        f"on {labels_topic}: nothing says which belong together"
-    )
 
 
 def folder_frames(path: Path, rate_hz: float) -> Iterator[ClipFrame]:

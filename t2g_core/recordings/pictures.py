@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
@@ -26,6 +25,9 @@ class Mp4Writer:
     """
 
     def __init__(self, path: str | Path, rate_hz: float) -> None:
+        import av  # of the extra `bags`, which a single picture does without
+
+        self._av = av
         self._container = av.open(str(path), "w", options={"movflags": "faststart"})
         rate = Fraction(rate_hz).limit_denominator(1000)
         self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "20"})
@@ -47,7 +49,9 @@ class Mp4Writer:
             self._stream.width, self._stream.height = (size // 2 * 2 for size in self._size)
         width, height = self._stream.width, self._stream.height
         frame = resized(frame, self._size)
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), "rgb24")
+        picture = self._av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(frame[:height, :width]), "rgb24"
+        )
         self._container.mux(self._stream.encode(picture))
 
 

@@ -27,6 +27,14 @@ class MaskedFrame(NamedTuple):
     mask: np.ndarray | None
 
 
+def make_folder(out: Path) -> None:
+    """Make the folder for results; ValueError where a file has its name."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"--out: {out} is a file or lies in one; name a folder") from error
+
+
 def write_pictures(
     out: Path,
     frames: Iterable[MaskedFrame],

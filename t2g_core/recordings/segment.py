@@ -17,22 +17,23 @@ from t2g_core.device import AUTO, PRECISIONS
 from t2g_core.images.files import read_image
 from t2g_core.images.overlay import overlay
 from t2g_core.listing import IMAGE_SUFFIXES
-from t2g_core.recordings.bag import is_bag
+from t2g_core.recordings.bag_files import is_bag
 from t2g_core.recordings.clip_source import (
     ClipFrame,
     image_files,
     open_clip,
     usual_rate,
 )
+from t2g_core.recordings.offline_run import OfflineRun, offline_report
 from t2g_core.recordings.pictures import OVERLAY_OPACITY
 from t2g_core.recordings.result_folder import (
     REPORT,
     MaskedFrame,
     default_folder,
     headline,
+    make_folder,
     write_pictures,
 )
-from t2g_core.recordings.segment_bag import OfflineRun, make_folder, offline_report
 from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 

@@ -6,8 +6,10 @@ So the session is asked what it runs on, and the reason is looked for where the 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
+import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +130,8 @@ def preload() -> None:
     import onnxruntime
 
     if hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+            onnxruntime.preload_dlls()
 
 
 def openvino_precision(asked: str) -> str:

@@ -22,18 +22,19 @@ import numpy as np
 
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.recordings.bag import BagWriter, PackedMasks, image_topics, read_masks, read_raw
+from t2g_core.recordings.bag_clip import bag_frames
 from t2g_core.recordings.clip_meter import latency_summary
-from t2g_core.recordings.clip_source import ClipFrame, bag_frames, fit, open_clip
+from t2g_core.recordings.clip_source import ClipFrame, fit, open_clip
 from t2g_core.recordings.result_folder import (
     REPORT,
     STRIP,
     VIDEO,
     MaskedFrame,
     headline,
+    make_folder,
     write_pictures,
     write_report,
 )
-from t2g_core.recordings.segment_bag import make_folder
 from t2g_core.streaming.continuity import MAX_GAP_S, NS
 from t2g_core.street.scene import StreetScene
 from t2g_core.street.weather import WEATHERS

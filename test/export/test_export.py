@@ -12,12 +12,11 @@ import onnx
 import pytest
 import torch
 from PIL import Image
-from small_checkpoint import write_vit_s_checkpoint
 from small_model import small_method
 
 from t2g_core.cli import main
 from t2g_core.export import command
-from t2g_core.export.graphs import named, step_inputs, write_encoder, write_step
+from t2g_core.export.graphs import step_inputs, write_step
 from t2g_core.export.precision import FP16, INT8, convert_to_float16, quantise_encoder
 from t2g_core.runtime import engines
 from t2g_core.runtime.engines import Engine, OnnxGraph, load_graph, why_not
@@ -27,19 +26,9 @@ from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.street.scene import StreetScene
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
-    write_vit_s_checkpoint(path, clip_length=3)
-    return path
-
-
-@pytest.fixture(scope="module")
-def exported(checkpoint, tmp_path_factory):
-    """The folder, and its manifest as JSON."""
-    folder = tmp_path_factory.mktemp("export") / "small"
-    assert main(["export", str(checkpoint), "--out", str(folder)]) == 0
-    return folder, json.loads((folder / MANIFEST).read_text())
+@pytest.fixture
+def manifest(exported) -> dict:
+    return json.loads((exported / MANIFEST).read_text())
 
 
 def frames(count: int, height: int = 64, width: int = 96) -> np.ndarray:
@@ -48,7 +37,7 @@ def frames(count: int, height: int = 64, width: int = 96) -> np.ndarray:
 
 
 def test_masks_of_a_stream_are_pytorchs_from_the_first_frame_on(checkpoint, exported):
-    folder, _ = exported
+    folder = exported
     ours = StreamingSegmenter.from_checkpoint(checkpoint, precision="fp32")
     theirs = StreamingSegmenter.from_checkpoint(folder)
     assert (theirs.class_names, theirs.clip_length) == (ours.class_names, ours.clip_length)
@@ -67,7 +56,7 @@ def test_masks_of_a_stream_are_pytorchs_from_the_first_frame_on(checkpoint, expo
 def test_images_of_any_shape(size, checkpoint, exported):
     """Each is resized to its own aspect ratio, and positions are resampled to it."""
     ours = StreamingSegmenter.from_checkpoint(checkpoint, precision="fp32")
-    theirs = StreamingSegmenter.from_checkpoint(exported[0])
+    theirs = StreamingSegmenter.from_checkpoint(exported)
     states = ours.start(), theirs.start()
     for frame in frames(2, *size):
         one, state = ours.step(frame, states[0], 0.2)
@@ -77,7 +66,7 @@ def test_images_of_any_shape(size, checkpoint, exported):
 
 
 def test_cameras_of_one_shape_are_encoded_in_one_pass(exported, monkeypatch):
-    theirs = StreamingSegmenter.from_checkpoint(exported[0])
+    theirs = StreamingSegmenter.from_checkpoint(exported)
     images = [*frames(2), frames(1, 96, 64)[0]]
     alone = [theirs.encode(image).features for image in images]
     runs, encoder = [], theirs.runtime._encoder
@@ -91,18 +80,18 @@ def test_cameras_of_one_shape_are_encoded_in_one_pass(exported, monkeypatch):
 
 
 def test_a_swap_with_the_same_encoder_loads_the_step_alone(exported):
-    first = StreamingSegmenter.from_checkpoint(exported[0]).runtime
-    second = StreamingSegmenter.from_checkpoint(exported[0]).runtime
+    first = StreamingSegmenter.from_checkpoint(exported).runtime
+    second = StreamingSegmenter.from_checkpoint(exported).runtime
     assert second._encoder is first._encoder and second._step is not first._step
 
 
 def test_a_state_that_stays_on_the_device_gives_the_same_masks(exported):
     """As on a GPU, by bound outputs; no state is written to that somebody keeps."""
-    theirs = StreamingSegmenter.from_checkpoint(exported[0])
-    bound = StreamingSegmenter.from_checkpoint(exported[0])
+    theirs = StreamingSegmenter.from_checkpoint(exported)
+    bound = StreamingSegmenter.from_checkpoint(exported)
     here = Engine("cpu", 0, 1)
-    bound.runtime._encoder = OnnxGraph(exported[0] / "encoder.onnx", here, stay=True)
-    bound.runtime._step = OnnxGraph(exported[0] / "step.onnx", here, stay=True)
+    bound.runtime._encoder = OnnxGraph(exported / "encoder.onnx", here, stay=True)
+    bound.runtime._step = OnnxGraph(exported / "step.onnx", here, stay=True)
     states, kept = (theirs.start(), bound.start()), []
     for frame in frames(4):
         one, state = theirs.step(frame, states[0], 0.2)
@@ -117,16 +106,16 @@ def test_a_state_that_stays_on_the_device_gives_the_same_masks(exported):
 
 @pytest.mark.parametrize(("precision", "least"), [(INT8, 0.9), (FP16, 0.995)])
 def test_fewer_bits_cost_little(precision, least, exported, tmp_path):
-    folder = shutil.copytree(exported[0], tmp_path / precision)
+    folder = shutil.copytree(exported, tmp_path / precision)
     if precision == INT8:
         quantise_encoder(folder / "encoder.onnx")
         assert (folder / "encoder.onnx").stat().st_size < 30e6
     else:
         convert_to_float16([folder / "encoder.onnx", folder / "step.onnx"])
         assert (folder / "encoder.onnx").stat().st_size < 50e6
-    sums = {name: sha256(folder / name) for name in exported[1]["files"]}
-    replace(read_manifest(exported[0]), precision=precision, files=sums).write(folder)
-    whole = StreamingSegmenter.from_checkpoint(exported[0])
+    sums = {name: sha256(folder / name) for name in read_manifest(exported).files}
+    replace(read_manifest(exported), precision=precision, files=sums).write(folder)
+    whole = StreamingSegmenter.from_checkpoint(exported)
     other = StreamingSegmenter.from_checkpoint(folder)
     assert other.precision == precision
     states, equal = (whole.start(), other.start()), []
@@ -139,8 +128,8 @@ def test_fewer_bits_cost_little(precision, least, exported, tmp_path):
     assert least < np.mean(equal) < 1
 
 
-def test_the_manifest_says_what_the_graphs_take(exported):
-    folder, manifest = exported
+def test_the_manifest_says_what_the_graphs_take(exported, manifest):
+    folder = exported
     step = onnx.load(folder / "step.onnx")
     specs = [*manifest["features"], *manifest["state"], *manifest["motions"]]
     assert set(manifest["files"]) == {f.name for f in folder.iterdir()} - {MANIFEST}
@@ -163,23 +152,16 @@ def test_the_manifest_says_what_the_graphs_take(exported):
 def test_every_method_that_streams_exports(head, tmp_path):
     method = small_method(head)
     one, other = command.examples(method)
-    write_encoder(method, one, other, tmp_path / "encoder.onnx")
     write_step(method, one, other, tmp_path / "step.onnx")
-    encoder, step = (
-        load_graph(tmp_path / f"{name}.onnx", Engine("cpu")) for name in ("encoder", "step")
-    )
+    step = load_graph(tmp_path / "step.onnx", Engine("cpu"))
     for example in (one, other):
         inputs = {name: x.numpy() for name, x in step_inputs(example) if name in step.inputs}
         probs, _ = method.step(example.features, example.state, example.motion, example.step_s)
         np.testing.assert_allclose(step.run(inputs)[0], probs.numpy(), atol=1e-5)
-        inputs = {name: x.numpy() for name, x in named("positions", example.positions)}
-        found = encoder.run(inputs | {"image": example.image.numpy()})
-        for x, y in zip(found, example.features, strict=True):
-            np.testing.assert_allclose(x, y.numpy(), atol=1e-4)
 
 
 def test_a_folder_is_taken_where_a_checkpoint_is(exported, tmp_path, capsys):
-    folder, _ = exported
+    folder = exported
     (tmp_path / "clip").mkdir()
     for number, frame in enumerate(frames(3)):
         Image.fromarray(frame).save(tmp_path / "clip" / f"{number}.png")
@@ -199,10 +181,10 @@ def test_it_is_evaluated_beside_its_checkpoint(checkpoint, exported, tmp_path, c
         label = Image.fromarray(frame[..., 0] % 11)
         label.save(root / "val" / "labels" / f"0016E5_{number:05d}.png")
     words = ["eval", "--root", str(root), "--precision", "fp32", "--json"]
-    words += ["--checkpoint", str(exported[0]), "--checkpoint", str(checkpoint)]
+    words += ["--checkpoint", str(exported), "--checkpoint", str(checkpoint)]
     assert main(words) == 0
     one, other = json.loads(capsys.readouterr().out)["results"]
-    assert one["checkpoint"] == str(exported[0]) and one["precision"] == "fp32"
+    assert one["checkpoint"] == str(exported) and one["precision"] == "fp32"
     assert one["miou"] == pytest.approx(other["miou"], abs=0.05)
     assert main([*words, "--mode", "clip"]) == 2
     assert "is an export, which streams as it is" in capsys.readouterr().err
@@ -212,17 +194,17 @@ def test_the_node_runs_it(exported, tmp_path):
     pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
     from node_harness import message_of, running
 
-    theirs = StreamingSegmenter.from_checkpoint(exported[0])
+    theirs = StreamingSegmenter.from_checkpoint(exported)
     frame = frames(1)[0]
-    with running(tmp_path, exported[0]) as harness:
+    with running(tmp_path, exported) as harness:
         harness.segment(message_of(frame, 5.0))
         mask = np.frombuffer(harness.mask[0].data, np.uint8).reshape(frame.shape[:2])
         assert "small on cpu in fp32, 11 classes, clips of 3 frames" in harness.words()
     np.testing.assert_array_equal(mask, theirs.step(frame, theirs.start())[0].mask)
 
 
-def test_what_is_not_as_it_was_written_is_refused(exported, tmp_path):
-    folder, manifest = exported
+def test_what_is_not_as_it_was_written_is_refused(exported, manifest, tmp_path):
+    folder = exported
     copy = tmp_path / "copy"
     copy.mkdir()
     for file in folder.iterdir():
@@ -246,8 +228,8 @@ def test_what_is_not_as_it_was_written_is_refused(exported, tmp_path):
         OnnxRuntime(tmp_path)
 
 
-def test_a_graph_that_onnx_runtime_cannot_load_is_a_sentence(exported, tmp_path):
-    folder, manifest = exported
+def test_a_graph_that_onnx_runtime_cannot_load_is_a_sentence(exported, manifest, tmp_path):
+    folder = exported
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "encoder.onnx").write_bytes(b"no graph")
@@ -262,18 +244,18 @@ def test_a_graph_that_onnx_runtime_cannot_load_is_a_sentence(exported, tmp_path)
 def test_a_device_that_is_not_there_is_said(exported):
     for name in ("cuda", "tensorrt"):
         if not why_not(name):
-            assert OnnxRuntime(exported[0], name).device == name
+            assert OnnxRuntime(exported, name).device == name
         else:
             with pytest.raises(ValueError, match=f"device {name}: ONNX Runtime .*; `t2g doctor`"):
-                OnnxRuntime(exported[0], name)
+                OnnxRuntime(exported, name)
     with pytest.raises(ValueError, match="precision bf16: of exports only with device openvino"):
-        OnnxRuntime(exported[0], "cpu", "bf16")
+        OnnxRuntime(exported, "cpu", "bf16")
 
 
 def test_a_gpu_that_cannot_be_used_is_a_warning_under_auto(exported, monkeypatch):
     monkeypatch.setattr(engines, "has_gpu", lambda: True)
     monkeypatch.setattr(engines, "why_not", lambda kind: "no library" if kind == "cuda" else "")
-    runtime = OnnxRuntime(exported[0], "auto")
+    runtime = OnnxRuntime(exported, "auto")
     assert (runtime.device, runtime.warnings) == ("cpu", ("the GPU is not used: no library",))
 
 
@@ -281,12 +263,13 @@ def test_graphs_that_differ_are_not_left_in_place(
     checkpoint, exported, tmp_path, monkeypatch, capsys
 ):
     def copied(method, one, other, path):
-        shutil.copy(exported[0] / path.name, path)
+        shutil.copy(exported / path.name, path)
 
     for name in ("write_encoder", "write_step", "write_start"):
         monkeypatch.setattr(command, name, copied)
     compared = {"frames": 12, "equal": 0.9, "largest_difference": 0.3}
     monkeypatch.setattr(command, "compare", lambda *_: compared)
+    monkeypatch.setattr(command, "streets", lambda size: {"clear": []})
     assert main(["export", str(checkpoint), "--out", str(tmp_path / "out")]) == 2
     assert "clear): 90.000 % of pixels are equal, expected 99.99; nothing was written" in (
         capsys.readouterr().err

@@ -262,7 +262,10 @@ def test_compressed_images_are_images(tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--device", "gpu"), "device: expected auto, cpu, cuda or cuda:<number>, got 'gpu'"),
+        (
+            ("--device", "gpu"),
+            "device: expected auto, cpu, cuda or cuda:<number>, or, of an export, t",
+        ),
         (("--frames", "-1"), "--frames: expected at least 1, got -1"),
         (("--out", __file__), "is a file or lies in one; name a folder"),
     ],

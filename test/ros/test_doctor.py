@@ -96,6 +96,29 @@ def test_an_interpreter_beside_the_active_environment_is_a_warning(monkeypatch, 
     assert check.state == FAULT and "Python 3.10 to 3.13" in check.remedy
 
 
+def test_what_would_run_an_export_and_why_the_others_would_not(monkeypatch):
+    reasons = {
+        "tensorrt": "no libnvinfer.so.10",
+        "cuda": "",
+        "openvino": "not installed",
+        "cpu": "",
+    }
+    monkeypatch.setattr(doctor, "why_not", lambda kind: reasons.get(kind, ""))
+    (check,) = doctor.check_engines(exported=True)
+    assert check.state == OK and ": cuda, cpu (no tensorrt: no libnvinfer.so.10; " in check.found
+    monkeypatch.setattr(doctor, "why_not", lambda kind: "not installed")
+    (check,) = doctor.check_engines(exported=True)
+    assert check.state == FAULT and "pip install 't2g_ros[onnx]'" in check.remedy
+    assert doctor.check_engines(exported=False)[0].state == OK
+
+
+def test_without_pytorch_an_export_is_well_and_a_checkpoint_is_not(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert doctor.check_torch(exported=True)[0].state == OK
+    (check,) = doctor.check_torch(exported=False)
+    assert check.state == FAULT and "folder of `t2g export`" in check.remedy
+
+
 def test_encoder_weights_that_are_nowhere_are_a_fault(monkeypatch, tmp_path):
     assert "absent" in doctor.check_weights("vit", str(tmp_path / "absent")).found
     monkeypatch.setenv("T2G_CACHE", str(tmp_path))
@@ -111,13 +134,13 @@ def test_a_check_that_breaks_is_a_line_and_the_others_go_on(monkeypatch):
     def broken():
         raise OSError("libonnx.so: cannot open")
 
-    monkeypatch.setattr(doctor, "check_onnx", broken)
+    monkeypatch.setattr(doctor, "check_ros", broken)
     args = doctor.argparse.Namespace(
         checkpoint=None, device="cpu", encoder_weights=None, topic=None, seconds=1.0
     )
     checks = {check.name: check for check in doctor.examine(args)}
-    assert checks["ONNX Runtime"].found == "OSError: libonnx.so: cannot open"
-    assert checks["ROS"].state == OK
+    assert checks["ROS"].found == "OSError: libonnx.so: cannot open"
+    assert checks["Python"].state == checks["engines"].state == OK
 
 
 @pytest.mark.parametrize(
