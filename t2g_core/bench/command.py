@@ -1,4 +1,5 @@
-"""`t2g bench`: the command line; `timing.py`, `sweep.py`, `soak.py` and `load.py` measure."""
+"""`t2g bench`: the command line; `timing.py`, `sweep.py`, `soak.py`, `load.py` and `runtimes.py`
+measure."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from t2g_core.bench.info import parse_size
+from t2g_core.bench.info import parse_size, size_of
 from t2g_core.bench.load import beside_load
+from t2g_core.bench.runtimes import as_table as runtime_table
+from t2g_core.bench.runtimes import compare_runtimes
 from t2g_core.bench.soak import soak
 from t2g_core.bench.sweep import Conditions, Point, plot, run_sweep, sweep_table
 from t2g_core.bench.timing import as_table, measure, random_segmenter, write_trace
@@ -19,7 +22,9 @@ from t2g_core.training.train import add_set
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `t2g bench`."""
-    parser.add_argument("config", help="e.g. config/time2general_small.yaml; weights are random")
+    parser.add_argument(
+        "config", nargs="?", help="e.g. config/time2general_small.yaml; weights are random"
+    )
     add_set(parser)
     parser.add_argument("--size", help="WIDTHxHEIGHT of a frame (default: the config's input_size)")
     parser.add_argument(
@@ -51,6 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="instead time a step alone and beside a process that keeps all cores busy",
     )
+    parser.add_argument(
+        "--runtime",
+        nargs="+",
+        metavar="PATH[@DEVICE[/PRECISION]]",
+        help="instead of a config: time checkpoints and exports, each in a process of its own, in "
+        "turn; `shipped` is the shipped checkpoint: --runtime shipped@cpu/fp32 shipped_onnx "
+        "shipped_onnx@openvino. With --beside-load each also beside a load",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--trace", type=Path, help="also profile one step into this file, for chrome://tracing"
@@ -61,6 +74,10 @@ def run(args: argparse.Namespace) -> int:
     """Print the table, or the same as JSON."""
     if args.rounds < 1:
         raise ValueError(f"--rounds: expected at least 1, got {args.rounds}")
+    if args.runtime:
+        return run_runtimes(args)
+    if args.config is None:
+        raise ValueError("expected a config, or --runtime with checkpoints or exports")
     device = find_device(args.device)
     mapping = load_mapping(args.config, args.changes)
     mapping.pop("train", None)
@@ -84,6 +101,17 @@ def run(args: argparse.Namespace) -> int:
     if args.trace:
         write_trace(segmenter, config, args.trace)
     print(json.dumps(asdict(bench)) if args.json else as_table(bench))
+    return 0
+
+
+def run_runtimes(args: argparse.Namespace) -> int:
+    """`--runtime`: print a table, or the same as JSON."""
+    size = size_of(args.size) if args.size else None
+    found = compare_runtimes(args.runtime, size, args.threads, args.rounds, args.beside_load)
+    if args.json:
+        print(json.dumps({"runtimes": [asdict(one) for one in found]}))
+    else:
+        print(runtime_table(found))
     return 0
 
 

@@ -99,8 +99,11 @@ def run(args: argparse.Namespace) -> int:
 
 def parse_size(text: str | None, config: Config) -> tuple[int, int]:
     """`1024x512` -> (1024, 512), multiples of 16."""
-    if text is None:
-        return config.input_size
+    return config.input_size if text is None else size_of(text)
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """`1024x512` -> (1024, 512), multiples of 16; ValueError for another text."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(p.isdigit() and int(p) and int(p) % 16 == 0 for p in parts):
         raise ValueError(f"--size: expected WIDTHxHEIGHT in multiples of 16, got {text!r}")

@@ -5,18 +5,15 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
+from t2g_core.bench.frames import moving_scenes, resident_bytes
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 LEAST = 20  # frames; a tenth of them is a beginning and an end
-SCENES = 8  # different frames, shown in turn
 
 
 @dataclass(frozen=True)
@@ -75,19 +72,8 @@ def soak(name: str, segmenter: StreamingSegmenter, size: tuple[int, int], frames
     )
 
 
-def moving_scenes(size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Endless (H, W, 3) uint8: pictures of noise that move a little from frame to frame."""
-    drawn = np.random.default_rng(0)
-    scenes = [drawn.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8) for _ in range(SCENES)]
-    number = 0
-    while True:
-        yield np.roll(scenes[number // 100 % SCENES], number % 100, axis=1)
-        number += 1
-
-
 def memory_in_use(device: str) -> int:
     """Bytes: what this process holds on the GPU, or resident in the machine's memory."""
     if device.startswith("cuda"):
         return torch.cuda.memory_allocated(device)
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
+    return resident_bytes()

@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 import yaml
+from small_checkpoint import write_vit_s_checkpoint
 from small_model import small_config
 from small_runs import plain
 from torch import nn
@@ -171,4 +172,32 @@ def test_a_sweep_times_every_value_in_one_run(sweep, config_file, tmp_path, caps
 )
 def test_a_sweep_that_cannot_be_is_said(sweep, sentence, config_file, capsys):
     assert main(["bench", str(config_file()), "--sweep", *sweep]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_runtimes_are_timed_each_in_a_process_of_its_own(tmp_path, capsys):
+    write_vit_s_checkpoint(tmp_path / "small.safetensors")
+    spec = f"{tmp_path / 'small.safetensors'}@cpu/fp32"
+    words = ["bench", "--runtime", spec, spec, "--size", "64x48", "--rounds", "1"]
+    assert main([*words, "--beside-load", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["runtimes"]
+    assert first["step_ratio"] == first["encoder_ratio"] == 1 and first["runs_on"] == "cpu, fp32"
+    assert 0.1 < second["step_ratio"] < 10 and second["beside_load"] > 0.5
+    assert 0 < first["encoder_s"] < first["step_s"] < first["first_mask_s"]
+    assert 1e8 < first["resident_bytes"] < 4e9
+    assert main(words) == 0
+    assert "first mask" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--runtime", "absent"], "--runtime: no checkpoint or export absent"),
+        (["--runtime", "a@b@c"], "expected PATH[@DEVICE[/PRECISION]], got 'a@b@c'"),
+        (["--runtime", "shipped@gpu"], "device: expected auto, cpu,"),
+        ([], "expected a config, or --runtime with checkpoints or exports"),
+    ],
+)
+def test_what_cannot_be_timed_is_said(words, sentence, capsys):
+    assert main(["bench", *words]) == 2
     assert sentence in capsys.readouterr().err
