@@ -7,6 +7,8 @@ BUILT := install/.built
 SOURCES := package.xml CMakeLists.txt $(shell find msg srv t2g_ros t2g_core launch config -type f \
 	-not -name '*.pyc')
 CLIP ?=
+RUNTIME ?= torch
+EXPORTED := out/shipped_onnx
 PYTEST_ARGS ?=
 
 CAMVID ?=
@@ -18,6 +20,7 @@ help:
 	@echo "make setup              everything needed, into .venv, and the ROS package built"
 	@echo "make demo               the node on a rendered street scene; results in out/demo"
 	@echo "make demo CLIP=PATH     ... on a folder of images, a video file or a bag"
+	@echo "make demo RUNTIME=onnx  ... without PyTorch: the shipped model's graphs in ONNX Runtime"
 	@echo "make test               all tests (PYTEST_ARGS='-k node' for some)"
 	@echo "make compare CAMVID=DIR train the model and both frame-by-frame heads alike, then compare"
 	@echo "make lint               ruff, and which room imports which"
@@ -33,9 +36,13 @@ $(BUILT): $(INSTALLED) $(SOURCES)
 	@.ci/setup build
 	@touch $@
 
-demo: setup
+demo: setup $(if $(filter onnx,$(RUNTIME)),$(EXPORTED))
 	@. .ci/environment.sh && python -m t2g_ros.demo $(if $(CLIP),--clip "$(CLIP)") \
+		$(if $(filter onnx,$(RUNTIME)),--checkpoint $(EXPORTED)) \
 		$(if $(CAMERAS),--cameras $(CAMERAS) --frames 15 --out out/cameras)
+
+$(EXPORTED): t2g_core/weights/time2general_small_camvid.safetensors | setup
+	@. .ci/environment.sh && t2g export --out $@ && touch $@
 
 test: setup
 	@. .ci/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \

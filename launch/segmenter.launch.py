@@ -48,13 +48,13 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "checkpoint",
         default_value="",
-        description="Path of a checkpoint made by `t2g train`. "
+        description="Path of a checkpoint made by `t2g train`, or a folder made by `t2g export`. "
         "Empty: what params_file says, and without a word there the one that ships with t2g_ros.",
     ),
     DeclareLaunchArgument(
         "device",
         default_value="",
-        description="Where the model runs: auto, cpu, cuda or cuda:<number>. "
+        description="Where the model runs: auto, cpu, cuda or cuda:<number>, tensorrt or openvino. "
         "Empty: what params_file says.",
     ),
     DeclareLaunchArgument(

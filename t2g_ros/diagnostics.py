@@ -24,6 +24,7 @@ class NodeHealth:
         no_mask_error_s: images without a mask for longer than this are an error [s].
         reliability: of the subscription, as it is now; empty without one.
         checkpoint, device: what runs where; empty while unknown.
+        warnings: what the model's runtime was asked for and did not get.
         enabled: False while someone has switched segmentation off.
     """
 
@@ -35,6 +36,7 @@ class NodeHealth:
     reliability: str
     checkpoint: str
     device: str
+    warnings: tuple[str, ...] = ()
     enabled: bool = True
 
 
@@ -74,6 +76,8 @@ def judge(
         return DiagnosticStatus.WARN, f"{unreadable} images cannot be read: {now.last_error}"
     if now.silence_s > health.no_image_warning_s:
         return DiagnosticStatus.WARN, f"no image on {health.image_topic} for {now.silence_s:.0f} s"
+    if health.warnings:
+        return DiagnosticStatus.WARN, "; ".join(health.warnings)
     rates = f"{now.mask_rate_hz:.1f} masks/s of {now.input_rate_hz:.1f} images/s"
     return DiagnosticStatus.OK, rates
 

@@ -91,8 +91,9 @@ def declare_parameters(node: Node) -> None:
         "checkpoint",
         "",
         ParameterDescriptor(
-            description="Path of a checkpoint made by `t2g train`; empty: the one that ships with "
-            "the package. ~/load_checkpoint swaps it while the node runs.",
+            description="Path of a checkpoint made by `t2g train`, or of a folder made by "
+            "`t2g export`; empty: the checkpoint that ships with the package. ~/load_checkpoint "
+            "swaps it while the node runs.",
             read_only=True,
         ),
     )
@@ -101,7 +102,8 @@ def declare_parameters(node: Node) -> None:
         "auto",
         ParameterDescriptor(
             description="Where the model runs.",
-            additional_constraints="auto (a GPU if there is one), cpu, cuda or cuda:<number>",
+            additional_constraints="auto (a GPU if there is one), cpu, cuda or cuda:<number>; of "
+            "an export also tensorrt or tensorrt:<number>, openvino",
             read_only=True,
         ),
     )
@@ -110,7 +112,7 @@ def declare_parameters(node: Node) -> None:
         AUTO,
         ParameterDescriptor(
             description="Numbers that products are computed in: auto takes bf16 where the "
-            "processor or GPU has it.",
+            "processor or GPU has it. An export has its own; only openvino takes this one.",
             additional_constraints=", ".join(PRECISIONS),
             read_only=True,
         ),

@@ -264,13 +264,16 @@ class Segmenter(LifecycleNode):
 
     def _load(self, checkpoint: str) -> Model:
         parameters = read_parameters(self)
-        return load_model(
+        model = load_model(
             checkpoint,
             parameters.device,
             parameters.precision,
             parameters.encoder_weights,
             parameters.threads,
         )
+        for warning in model.segmenter.runtime.warnings:
+            self.get_logger().warning(warning)
+        return model
 
     def _describe_model(self) -> str:
         segmenter = self._model.segmenter
@@ -338,6 +341,7 @@ class Segmenter(LifecycleNode):
             reliability=camera.reliability,
             checkpoint=self._model.checkpoint if self._model else "",
             device=self._model.device if self._model else "",
+            warnings=self._model.segmenter.runtime.warnings if self._model else (),
             enabled=camera.enabled,
         )
         own = f"{self.get_fully_qualified_name()}{'/' if camera.name else ''}{camera.name}"

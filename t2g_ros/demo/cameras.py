@@ -18,11 +18,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from t2g_core.checkpoint import load_checkpoint
 from t2g_core.images.overlay import overlay
 from t2g_core.recordings.clip_meter import latency_summary
 from t2g_core.recordings.pictures import OVERLAY_OPACITY, Mp4Writer, resized, with_caption
 from t2g_core.recordings.result_folder import REPORT, write_report
+from t2g_core.streaming.labelling import read_labelling
 from t2g_core.street.scene import StreetScene
 from t2g_core.street.weather import WEATHERS
 from t2g_ros.demo.node_process import NodeProcess
@@ -126,7 +126,7 @@ def run_cameras(args: argparse.Namespace, say) -> dict:
         raise ValueError(f"--cameras: expected 1 to {len(NAMES)}, got {args.cameras}")
     cameras = scenes(args.cameras, args.frames, args.rate)
     names = [camera.name for camera in cameras]
-    palette = np.array(load_checkpoint(args.checkpoint).palette, np.uint8)
+    palette = np.array(read_labelling(args.checkpoint).palette, np.uint8)
     rclpy.init()
     log = args.out / "node.log"
     try:

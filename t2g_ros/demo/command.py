@@ -36,6 +36,7 @@ from t2g_core.recordings.result_folder import (
     write_report,
 )
 from t2g_core.streaming.continuity import MAX_GAP_S, NS
+from t2g_core.streaming.labelling import read_labelling
 from t2g_core.street.scene import StreetScene
 from t2g_core.street.weather import WEATHERS
 from t2g_ros.fast_dds import PROFILE_VARIABLES
@@ -70,7 +71,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cameras", type=int, metavar="N", help="N rendered streets of different "
                         "sizes through one node at once, instead of a clip")  # fmt: skip
-    parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="or a folder of `t2g export` (default: the shipped one)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="(default out/demo)")
     args = parser.parse_args(argv)
@@ -166,17 +169,13 @@ def write_results(
 
     Labels count only where the checkpoint has the classes that they are in.
     """
-    from t2g_core.checkpoint import load_checkpoint
-    from t2g_core.runtime.manifest import is_export, read_manifest
-
-    export = args.checkpoint is not None and is_export(args.checkpoint)
-    checkpoint = read_manifest(args.checkpoint) if export else load_checkpoint(args.checkpoint)
-    names = tuple(checkpoint.class_names)
+    labelling = read_labelling(args.checkpoint)
+    names = labelling.class_names
     with_labels = LABELS_TOPIC in image_topics(clip) and names == CAMVID_CLASSES
     step_s = median_step_s(stamps)
     rate_hz = 1 / step_s if step_s else args.rate
     frames = segmented(clip, answers, with_labels)
-    palette = np.array(checkpoint.palette, np.uint8)
+    palette = np.array(labelling.palette, np.uint8)
     report = {
         "clip": str(args.clip) if args.clip else f"rendered street, {args.weather}",
         "clip_rate_hz": round(rate_hz, 3),

@@ -26,6 +26,13 @@ HEALTH = NodeHealth(
 )
 
 
+def test_a_runtime_that_was_not_had_is_a_warning_while_all_else_is_well():
+    snapshot = StreamStatistics(now_s=100.0).snapshot(now_s=100.5)
+    health = replace(HEALTH, warnings=("the GPU is not used: no library",))
+    assert judge(HEALTH, snapshot, snapshot)[0] == DiagnosticStatus.OK
+    assert judge(health, snapshot, snapshot) == (DiagnosticStatus.WARN, health.warnings[0])
+
+
 def test_nothing_has_come_yet():
     snapshot = StreamStatistics(now_s=100.0).snapshot(now_s=103.0)
     assert (snapshot.received, snapshot.masks, sum(snapshot.dropped.values())) == (0, 0, 0)
