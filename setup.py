@@ -30,6 +30,7 @@ ONNX_RUNTIME = [
 ]
 EXTRAS = {
     "onnx": ONNX_RUNTIME,  # what runs folders of `t2g export`
+    "onnx-cpu": ["onnxruntime>=1.18,<2"],  # the same without CUDA
     "openvino": ["openvino>=2024.4"],  # on processors instead of ONNX Runtime
     "torch": TORCH,
     # Frozen DINOv2 ViT-S/14 without a model hub. `make setup` leaves out what the wheel declares to
