@@ -169,22 +169,30 @@ def _write(
     """Write a graph as one file, without a path of this machine in it.
 
     inputs, others: two examples; a side in which they differ is free.
+
+    Raises:
+        ValueError: PyTorch's exporter cannot follow the method.
     """
     free = tuple(
         {i: torch.export.Dim.DYNAMIC for i, side in enumerate(_sides(x, y)) if side is None}
         for x, y in zip(inputs, others, strict=True)
     )
-    with _quietly():
-        program = torch.onnx.export(
-            module,
-            tuple(tensor for _, tensor in inputs),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[name for name, _ in inputs],
-            output_names=outputs,
-            dynamic_shapes=_as_arguments(module, free),
-            verbose=False,
-        )
+    try:
+        with _quietly():
+            program = torch.onnx.export(
+                module,
+                tuple(tensor for _, tensor in inputs),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[name for name, _ in inputs],
+                output_names=outputs,
+                dynamic_shapes=_as_arguments(module, free),
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        cause = str(error.__cause__ or error).strip().partition("\n")[0]
+        name = type(module.method).__name__
+        raise ValueError(f"{name} cannot be exported, {path.stem}: {cause}") from error
     model = program.model_proto
     del model.graph.value_info[:]  # in the way of quantisers
     for node in model.graph.node:  # stack traces, with paths
@@ -202,7 +210,7 @@ def _write(
 def _as_arguments(module: nn.Module, free: tuple) -> tuple:
     """Free sides by the arguments of `forward`: `*tensors` is one of them."""
     if isinstance(module, EncoderGraph):
-        return free[0], free[1:]
+        return (free[0], free[1:]) if free[1:] else free
     return (free,)
 
 

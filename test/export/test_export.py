@@ -104,6 +104,34 @@ def test_a_state_that_stays_on_the_device_gives_the_same_masks(exported):
         assert all(map(np.array_equal, values, [x.numpy() for x in after.method]))
 
 
+def test_openvino_gives_the_same_masks(exported):
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    theirs = StreamingSegmenter.from_checkpoint(exported)
+    others = StreamingSegmenter.from_checkpoint(exported, "openvino", precision="fp32")
+    assert (others.device, others.precision) == ("openvino", "fp32")
+    states, kept = (theirs.start(), others.start()), []
+    for frame in frames(4):
+        one, state = theirs.step(frame, states[0], 0.2)
+        other, after = others.step(frame, states[1], 0.2)
+        assert (one.mask == other.mask).mean() > 0.999
+        kept.append((after, [x.copy() for x in after.method]))
+        states = state, after
+    for after, values in kept:  # no state is written to that somebody keeps
+        assert all(map(np.array_equal, values, after.method))
+
+
+def test_a_run_that_fails_is_one_sentence_and_the_next_one_works(exported):
+    """As for want of memory on a GPU: the node drops the frame, counts it and goes on."""
+    theirs = StreamingSegmenter.from_checkpoint(exported)
+    encoded = theirs.encode(frames(1)[0])
+    broken = replace(encoded, features=encoded.features[:-1] + (encoded.features[-1][:, :2],))
+    with pytest.raises(RuntimeError, match=r"^ONNX Runtime: .*") as caught:
+        theirs.step_encoded(broken, theirs.start())
+    assert "\n" not in str(caught.value)
+    result, _ = theirs.step_encoded(encoded, theirs.start())
+    assert result.mask.shape == (64, 96)
+
+
 @pytest.mark.parametrize(("precision", "least"), [(INT8, 0.9), (FP16, 0.995)])
 def test_fewer_bits_cost_little(precision, least, exported, tmp_path):
     folder = shutil.copytree(exported, tmp_path / precision)
@@ -158,6 +186,21 @@ def test_every_method_that_streams_exports(head, tmp_path):
         inputs = {name: x.numpy() for name, x in step_inputs(example) if name in step.inputs}
         probs, _ = method.step(example.features, example.state, example.motion, example.step_s)
         np.testing.assert_allclose(step.run(inputs)[0], probs.numpy(), atol=1e-5)
+
+
+def test_a_method_that_cannot_be_exported_says_why_in_a_sentence(tmp_path, monkeypatch):
+    method = small_method("conv")
+    one, other = command.examples(method)
+    step = method.step
+
+    def by_value(features, *rest):
+        probs, state = step(features, *rest)
+        return (probs if probs.max() > 0.5 else 1 - probs), state
+
+    monkeypatch.setattr(method, "step", by_value)
+    with pytest.raises(ValueError, match=r"^FrameHead cannot be exported, step: .*") as caught:
+        write_step(method, one, other, tmp_path / "step.onnx")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_is_taken_where_a_checkpoint_is(exported, tmp_path, capsys):
