@@ -66,7 +66,11 @@ def test_every_large_image_is_accounted_for(tmp_path, checkpoint, publisher):
     ("remappings", "parameters", "sentence"),
     [
         (("a:=b c",), {}, "cannot start: failed to initialize rcl: Couldn't parse"),
-        ((), {"device": "gpu"}, "device: expected auto, cpu, cuda or cuda:<number>, or, of an export,"),
+        (
+            (),
+            {"device": "gpu"},
+            "device: expected auto, cpu, cuda or cuda:<number>, or,",
+        ),
         (
             (),
             {"overlay_opacity": 2},
