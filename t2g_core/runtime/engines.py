@@ -11,6 +11,8 @@ import ctypes
 import importlib.util
 import io
 import logging
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +25,13 @@ from t2g_core.device import AUTO, BF16, CPU, CUDA, FP32, OPENVINO, TENSORRT
 PROVIDERS = {CUDA: "CUDAExecutionProvider", TENSORRT: "TensorrtExecutionProvider"}
 CPU_PROVIDER = "CPUExecutionProvider"
 LOG = logging.getLogger(__name__)
+TRY = """
+import ctypes, pathlib, sys, onnxruntime
+getattr(onnxruntime, "preload_dlls", lambda: None)()
+folder = pathlib.Path(onnxruntime.__file__).parent / "capi"
+ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"))
+ctypes.CDLL(str(folder / f"libonnxruntime_providers_{sys.argv[1]}.so"))
+"""
 
 
 class EngineMissing(ValueError):
@@ -115,13 +124,14 @@ def why_not(kind: str) -> str:
     name = f"ONNX Runtime {onnxruntime.__version__}"
     if PROVIDERS[kind] not in onnxruntime.get_available_providers():
         return f"{name} was built without {PROVIDERS[kind]}: pip install onnxruntime-gpu"
+    # In a process of its own: a library that loads in part may take down the one that tries.
+    tried = subprocess.run(
+        [sys.executable, "-c", TRY, kind], capture_output=True, text=True, check=False
+    )
+    if tried.returncode:
+        problem = (tried.stderr.strip().splitlines() or ["it ends the process"])[-1]
+        return f"{name} cannot load what {PROVIDERS[kind]} needs: {problem}"
     preload()
-    library = Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{kind}.so"
-    try:
-        ctypes.CDLL(str(library.with_name("libonnxruntime_providers_shared.so")))
-        ctypes.CDLL(str(library))
-    except OSError as error:
-        return f"{name} cannot load what {PROVIDERS[kind]} needs: {_first_line(error)}"
     return ""
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -104,20 +107,35 @@ def test_a_state_that_stays_on_the_device_gives_the_same_masks(exported):
         assert all(map(np.array_equal, values, [x.numpy() for x in after.method]))
 
 
+OPENVINO = """
+import sys
+import numpy as np
+from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+
+theirs = StreamingSegmenter.from_checkpoint(sys.argv[1])
+others = StreamingSegmenter.from_checkpoint(sys.argv[1], "openvino", precision="fp32")
+assert (others.device, others.precision) == ("openvino", "fp32")
+images = np.random.default_rng(5).integers(0, 256, (4, 64, 96, 3), dtype=np.uint8)
+states, kept = (theirs.start(), others.start()), []
+for image in images:
+    one, state = theirs.step(image, states[0], 0.2)
+    other, after = others.step(image, states[1], 0.2)
+    assert (one.mask == other.mask).mean() > 0.999
+    kept.append((after, [x.copy() for x in after.method]))
+    states = state, after
+for after, values in kept:  # no state is written to that somebody keeps
+    assert all(map(np.array_equal, values, after.method))
+print("equal")
+"""
+
+
 def test_openvino_gives_the_same_masks(exported):
-    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
-    theirs = StreamingSegmenter.from_checkpoint(exported)
-    others = StreamingSegmenter.from_checkpoint(exported, "openvino", precision="fp32")
-    assert (others.device, others.precision) == ("openvino", "fp32")
-    states, kept = (theirs.start(), others.start()), []
-    for frame in frames(4):
-        one, state = theirs.step(frame, states[0], 0.2)
-        other, after = others.step(frame, states[1], 0.2)
-        assert (one.mask == other.mask).mean() > 0.999
-        kept.append((after, [x.copy() for x in after.method]))
-        states = state, after
-    for after, values in kept:  # no state is written to that somebody keeps
-        assert all(map(np.array_equal, values, after.method))
+    """In a process of its own, whose threads no other test meets."""
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("the extra `openvino` is not installed")
+    words = [sys.executable, "-c", OPENVINO, str(exported)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "equal", done.stderr
 
 
 def test_a_run_that_fails_is_one_sentence_and_the_next_one_works(exported):
@@ -175,7 +193,7 @@ def test_the_manifest_says_what_the_graphs_take(exported, manifest):
         assert not re.search(rb"/(home|root|work|tmp|usr)/", graph.read_bytes())
 
 
-@pytest.mark.parametrize("head", ["conv", "deformable"])
+@pytest.mark.parametrize("head", ["deformable"])
 @torch.no_grad()
 def test_every_method_that_streams_exports(head, tmp_path):
     method = small_method(head)
