@@ -17,6 +17,7 @@ from torch import nn
 
 from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.images.model_input import PATCH
+from t2g_core.methods.adapters.rein import Rein
 from t2g_core.methods.frame_head import FrameHead
 from t2g_core.methods.method import Method, MethodConfig
 from t2g_core.methods.time2general.time2general import Time2General
@@ -26,6 +27,7 @@ from t2g_core.text_files import read_text
 METHODS: dict[str, type[Method]] = {  # by the section of a config that describes them
     "time2general": Time2General,
     "frame_head": FrameHead,
+    "rein": Rein,
 }
 
 

@@ -13,6 +13,8 @@ from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.labels import CAMVID_CLASSES, PALETTE
+from t2g_core.methods.adapters.mask2former_head import Mask2FormerConfig
+from t2g_core.methods.adapters.rein import ReinConfig
 from t2g_core.methods.frame_head import FrameHeadConfig
 from t2g_core.methods.method import Method
 from t2g_core.methods.time2general.config import Time2GeneralConfig
@@ -43,6 +45,12 @@ STAGES = (
     StageConfig(2, 1e-3, clip_frames=1, frames_per_step=2, plain_share=0.5, trains=FRAME_PATH),
     StageConfig(2, 1e-3, clip_frames=3, frames_per_step=3, plain_share=0.5, trains=TEMPORAL),
 )
+MASKS = Mask2FormerConfig(
+    dim=32, heads=4, pixel_layers=1, pixel_ffn_dim=32, decoder_layers=2, ffn_dim=32
+)
+ADAPTERS = {
+    "rein": ReinConfig(tokens=12, rank=4, head=MASKS),
+}
 TRAIN = TrainConfig(
     seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),
     zoom=(1.1, 2.0), max_class_share=1.0, distortion="harsh", strides=(0, 1), cached_clips=3,
@@ -66,7 +74,7 @@ def stages(iterations: int, **changes) -> tuple[StageConfig, ...]:
 
 
 def small_config(head: str = "time2general") -> Config:
-    """Input 96x64, T = 3; head: time2general, depth, linear or conv, one of VARIANTS or of TOYS."""
+    """Input 96x64, T = 3; head: a method, or of ADAPTERS, VARIANTS, TOYS."""
     if head == "time2general":
         return Config(ENCODER, (96, 64), HEAD, TRAIN)
     if head == "depth":
@@ -74,6 +82,8 @@ def small_config(head: str = "time2general") -> Config:
     if head in VARIANTS:
         return replace(small_config(), method=replace(HEAD, **VARIANTS[head]))
     train = replace(TRAIN, stages=tuple(replace(stage, trains=ALL) for stage in STAGES))
+    if head in ADAPTERS:
+        return Config(ENCODER, (96, 64), ADAPTERS[head], train)
     method = TOYS[head].Config() if head in TOYS else FrameHeadConfig(head)
     return Config(ENCODER, (96, 64), method, train)
 

@@ -69,13 +69,16 @@ class RGBDepthEncoder(nn.Module):
         return {"RGB encoder": self.rgb, "depth encoder": self.depth}
 
     def forward(
-        self, images: torch.Tensor, after_block: AfterBlock | None = None
+        self,
+        images: torch.Tensor,
+        after_block: AfterBlock | None = None,
+        recompute: bool = True,
     ) -> list[torch.Tensor]:
         """images (B, 3, H, W), normalised -> one (B, N, C) a layer, RGB first, then depth.
 
-        after_block: rewrites RGB tokens alone, see `FrozenEncoder.forward`.
+        after_block, recompute: of RGB tokens alone, see `FrozenEncoder.forward`.
         """
-        return self.rgb(images, after_block) + self.depth(images)
+        return self.rgb(images, after_block, recompute) + self.depth(images)
 
 
 def build_depth_encoder(

@@ -124,15 +124,19 @@ class FrozenEncoder(nn.Module):
         return super().train(False)
 
     def forward(
-        self, images: torch.Tensor, after_block: AfterBlock | None = None
+        self,
+        images: torch.Tensor,
+        after_block: AfterBlock | None = None,
+        recompute: bool = True,
     ) -> list[torch.Tensor]:
         """images (B, 3, H, W), normalised -> one (B, N, C) a block, N = H/patch * W/patch.
 
         after_block: a function of a block's number and its patch tokens (B, N, C) that gives the
         tokens the next block reads; it is called after every block, the last included, and the
-        class token goes on as it is. Gradients reach its parameters through the frozen blocks,
-        whose activations are computed again in the backward pass instead of being kept. Without it
-        nothing has a gradient.
+        class token goes on as it is. Gradients reach its parameters through the frozen blocks.
+        Without it nothing has a gradient.
+        recompute: whether the activations of the frozen blocks are computed again in the backward
+        pass instead of being kept.
 
         Raises:
             ValueError: H or W does not divide by the patch size.
@@ -144,10 +148,12 @@ class FrozenEncoder(nn.Module):
             )
         if after_block is None:
             with torch.no_grad():
-                return self._tokens(images, None)
-        return self._tokens(images, after_block)
+                return self._tokens(images, None, recompute)
+        return self._tokens(images, after_block, recompute)
 
-    def _tokens(self, images: torch.Tensor, after_block: AfterBlock | None) -> list[torch.Tensor]:
+    def _tokens(
+        self, images: torch.Tensor, after_block: AfterBlock | None, recompute: bool
+    ) -> list[torch.Tensor]:
         """The blocks one after the other, as timm's `forward_intermediates` runs them."""
         x, rope = self._embed(images)
         x = self.vit.norm_pre(x)
@@ -155,7 +161,7 @@ class FrozenEncoder(nn.Module):
         first = self.vit.num_prefix_tokens
         found = []
         for number, block in enumerate(self.vit.blocks):
-            if x.requires_grad:
+            if recompute and x.requires_grad:
                 x = checkpoint(block, x, use_reentrant=False, **options)
             else:
                 x = block(x, **options)

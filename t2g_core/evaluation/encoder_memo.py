@@ -27,11 +27,14 @@ class EncoderMemo(nn.Module):
         self._tokens: OrderedDict[str, list[torch.Tensor]] = OrderedDict()
 
     def forward(
-        self, images: torch.Tensor, after_block: AfterBlock | None = None
+        self,
+        images: torch.Tensor,
+        after_block: AfterBlock | None = None,
+        recompute: bool = True,
     ) -> list[torch.Tensor]:
         """images (B, 3, H, W) -> one (B, N, C) a block, as the encoder gives them."""
         if after_block is not None:
-            return self.encoder(images, after_block)
+            return self.encoder(images, after_block, recompute)
         content = images.cpu().numpy().tobytes() + str(tuple(images.shape)).encode()
         key = hashlib.sha256(content).hexdigest()
         if key not in self._tokens:

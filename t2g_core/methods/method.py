@@ -221,15 +221,18 @@ def split(features: Features) -> list[Features]:
 
 
 def encode_tokens(
-    encoder: nn.Module, images: torch.Tensor, after_block: AfterBlock | None = None
+    encoder: nn.Module,
+    images: torch.Tensor,
+    after_block: AfterBlock | None = None,
+    recompute: bool = True,
 ) -> Features:
     """Tokens of an encoder as maps: images (B, h, w, 3) uint8 -> one (B, h/16, w/16, C) a block
     that is read.
 
-    after_block: what rewrites tokens inside the encoder, see `FrozenEncoder.forward`.
+    after_block, recompute: what rewrites tokens inside the encoder, see `FrozenEncoder.forward`.
     """
     grid = images.shape[1] // PATCH, images.shape[2] // PATCH
-    tokens = encoder(normalise(images), after_block)
+    tokens = encoder(normalise(images), after_block, recompute)
     return tuple(x.unflatten(1, grid) for x in tokens)
 
 

@@ -12,7 +12,7 @@ from small_model import small_segmenter
 
 from t2g_core.evaluation.frame_path import FramePath
 from t2g_core.images.motion import motion
-from t2g_core.methods.time2general.head import semantic_probs
+from t2g_core.methods.query_masks import semantic_probs
 from t2g_core.torch_runtime import TorchRuntime
 
 STEP_S = 0.2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from t2g_core.encoders.class_text import text_width
+from t2g_core.methods.query_masks import semantic_probs
 from t2g_core.methods.time2general.config import MAPS, TOKENS, Time2GeneralConfig
 from t2g_core.methods.time2general.memory_decoder import SpatioTemporalMemoryDecoder
 from t2g_core.methods.time2general.motion_aware_mean import MotionAwareMean
@@ -159,29 +159,6 @@ class Time2GeneralHead(nn.Module):
         if self.config.attention == "deformable":
             sizes.insert(0, (2 * grid[0], 2 * grid[1]))
         return sizes
-
-
-def semantic_probs(
-    class_logits: torch.Tensor, mask_embeddings: torch.Tensor, pixels: torch.Tensor
-) -> torch.Tensor:
-    """g of Eq. 6 as in Mask2Former: sum over queries of class probability times mask.
-
-    class_logits (B, Q, K + 1), the last class is "no object" and dropped; mask_embeddings
-    (B, Q, p); pixels (B, p, H, W). The scores are no logits: they are normalised over the classes,
-    so that a softmax never shrinks a full label flip. Returns (B, K, H, W) float32, summing to one.
-    In float32 also under autocast: bfloat16 has steps of 0.004 near one, and a change below them
-    would have no gradient in the consistency loss.
-    """
-    with without_autocast(pixels.device):
-        classes = class_logits.float().softmax(dim=-1)[..., :-1]  # (B, Q, K)
-        masks = torch.einsum("bqp,bphw->bqhw", mask_embeddings.float(), pixels.float()).sigmoid_()
-        scores = torch.einsum("bqk,bqhw->bkhw", classes, masks) + 1e-6
-        return scores / scores.sum(dim=1, keepdim=True)
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager:
-    """A region in full precision; on the meta device, which has no autocast, nothing."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def grid_of(maps: FrameMaps) -> tuple[int, int]:

@@ -25,13 +25,13 @@ from t2g_core.methods.method import (
     encode_tokens,
     flatten_clips,
 )
+from t2g_core.methods.query_masks import without_autocast
 from t2g_core.methods.time2general.config import Time2GeneralConfig
 from t2g_core.methods.time2general.head import (
     FrameMaps,
     Queries,
     Time2GeneralHead,
     grid_of,
-    without_autocast,
 )
 from t2g_core.methods.time2general.motion_aware_mean import PixelMemory
 from t2g_core.methods.token_standardizer import TokenStandardizer

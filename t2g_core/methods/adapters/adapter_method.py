@@ -1,0 +1,195 @@
+"""Methods that rewrite a frozen encoder's tokens after every block and decode masks frame by frame.
+
+Their features depend on weights that learn, so that training reads images and not kept tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from t2g_core.images.model_input import PATCH
+from t2g_core.losses.common import common_losses
+from t2g_core.losses.set_loss import set_loss
+from t2g_core.methods.adapters.mask2former_head import (
+    Mask2FormerConfig,
+    Mask2FormerHead,
+    SetPrediction,
+)
+from t2g_core.methods.method import (
+    ClipBatch,
+    Features,
+    Method,
+    MethodConfig,
+    Motion,
+    ParameterGroup,
+    Prediction,
+    StepS,
+    encode_tokens,
+)
+from t2g_core.methods.query_masks import semantic_probs
+from t2g_core.schedule import ALL, StageConfig, TrainConfig
+
+UNDECAYED = (nn.LayerNorm, nn.GroupNorm)
+START_SCALE = 1e-3  # s, of what is added to the patch tokens
+LAYERS = 4  # maps that the head reads
+
+
+@dataclass(frozen=True)
+class AdapterConfig(MethodConfig):
+    """tokens: m, learned tokens a block, and queries; rank: r of their two factors.
+
+    head: the Mask2Former head. recompute: whether training computes the activations of the frozen
+        blocks again in the backward pass instead of keeping them: slower, in less memory.
+    """
+
+    tokens: int = 100
+    rank: int = 16
+    head: Mask2FormerConfig = Mask2FormerConfig()
+    recompute: bool = True
+
+    def check_training(self, train: TrainConfig) -> None:
+        """Everything learns at once."""
+        others = sorted({stage.trains for stage in train.stages} - {ALL})
+        if others:
+            raise ValueError(
+                f"trains {others[0]}: expected {ALL}, an adapter and its head learn together"
+            )
+
+
+class Adapter(nn.Module):
+    """Base of what rewrites the patch tokens; subclasses define `forward` and `queries`."""
+
+    def forward(self, number: int, patches: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        """The patch tokens (B, N, C) of block `number`, N = h * w -> what the next block reads."""
+        raise NotImplementedError
+
+    def queries(self) -> torch.Tensor:
+        """(m, d), the positions of the decoder's queries."""
+        raise NotImplementedError
+
+    def undecayed(self) -> list[nn.Parameter]:
+        """Tokens and scales, at which no weight decay pulls."""
+        raise NotImplementedError
+
+
+class AdapterMethod(Method):
+    """An adapter inside the encoder and a Mask2Former head on the blocks that are read.
+
+    A subclass names `Config` and defines `make_adapter`.
+
+    Raises:
+        ValueError: the encoder is not read at four blocks.
+    """
+
+    loss_names = ("pixel", "jaccard", "mtc", "set")
+
+    def __init__(self, config: AdapterConfig, encoder: nn.Module, num_classes: int):
+        super().__init__(config, encoder, num_classes)
+        if encoder.num_layers != LAYERS:
+            raise ValueError(
+                f"encoder.blocks: expected {LAYERS}, one for each of the strides 4, 8, 16 and 32, "
+                f"got {encoder.num_layers}"
+            )
+        self.adapter = self.make_adapter()
+        self.head = Mask2FormerHead(config.head, encoder.width, num_classes)
+
+    def make_adapter(self) -> Adapter:
+        """The adapter of this method, with fresh weights."""
+        raise NotImplementedError
+
+    def encode(self, images: torch.Tensor) -> Features:
+        """images (B, h, w, 3) uint8 -> adapted tokens of every block that is read."""
+        return self.adapted(images, self.adapter)
+
+    def adapted(
+        self,
+        images: torch.Tensor,
+        rewrite: Callable[[int, torch.Tensor, tuple[int, int]], torch.Tensor],
+    ) -> Features:
+        """`encode_tokens` with `rewrite` (block, patches, grid) after every block."""
+        grid = images.shape[1] // PATCH, images.shape[2] // PATCH
+        return encode_tokens(
+            self.encoder,
+            images,
+            lambda number, patches: rewrite(number, patches, grid),
+            self.config.recompute,
+        )
+
+    def decode(self, features: Features) -> SetPrediction:
+        """Queries and pixels of B frames."""
+        grid = tuple(features[0].shape[1:3])
+        maps = self.refine([x.movedim(-1, 1) for x in features])
+        return self.head(maps, grid, self.adapter.queries())
+
+    def refine(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+        """What the head reads of the maps (B, C, h, w): these, unless a method adds to them."""
+        return maps
+
+    def step(
+        self, features: Features, state: tuple[()], motion: Motion, step_s: StepS
+    ) -> tuple[torch.Tensor, tuple[()]]:
+        """Nothing is kept."""
+        del motion, step_s
+        return probs_of(self.decode(features)), state
+
+    def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
+        """No decay on norms, level embeddings, tokens and scales."""
+        del stage
+        spared = [p for m in self.modules() if isinstance(m, UNDECAYED) for p in m.parameters()]
+        spared += [p for n, p in self.named_parameters() if n.endswith("level_embedding")]
+        spared += self.adapter.undecayed()
+        ids = {id(p) for p in spared}
+        learn = [p for p in self.parameters() if p.requires_grad]
+        return [
+            ParameterGroup([p for p in learn if id(p) not in ids]),
+            ParameterGroup([p for p in learn if id(p) in ids], decays=False),
+        ]
+
+    def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
+        """The frames of a clip are images of a batch; nothing passes from one to another."""
+        del stage
+        found = self.decode(self.encode_batch(batch))
+        length = batch.target.shape[1]
+        probs = probs_of(found)
+        return [Prediction(probs[t::length], *(x[t::length] for x in found)) for t in range(length)]
+
+    def encode_batch(self, batch: ClipBatch) -> Features:
+        """`encode` for the frames of all clips, clip by clip."""
+        return self.encode(batch.images.flatten(0, 1))
+
+    def losses(
+        self,
+        predictions: list[Prediction],
+        batch: ClipBatch,
+        train: TrainConfig,
+        class_weights: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """The common ones, and the set loss with one matching a frame."""
+        probs = torch.stack([prediction.probs for prediction in predictions], dim=1)
+        losses = common_losses(probs, batch.target, train, class_weights)
+        logits, embeddings, pixels = (
+            torch.cat(parts) for parts in zip(*(p[1:] for p in predictions), strict=True)
+        )
+        target = batch.target.transpose(0, 1).flatten(0, 1)  # frame by frame, as the predictions
+        found = set_loss(
+            logits, embeddings, pixels[:, None], target[:, None], train.points, train.set_stages
+        )
+        return losses | {"set": train.set_weight * found}
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The encoders, the adapter, and the head's two decoders."""
+        return {
+            **self.encoder.parts(),
+            "adapter": self.adapter,
+            "pixel decoder": self.head.pixel_decoder,
+            "query decoder": self.head.layers,
+        }
+
+
+def probs_of(found: SetPrediction) -> torch.Tensor:
+    """Probabilities (B, K, h/4, w/4) by the last stage's queries."""
+    return semantic_probs(found.class_logits[:, -1], found.mask_embeddings[:, -1], found.pixels)
