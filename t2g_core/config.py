@@ -17,6 +17,8 @@ from torch import nn
 
 from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.images.model_input import PATCH
+from t2g_core.methods.adapters.depthforge import DepthForge, DepthForgeNoDepth
+from t2g_core.methods.adapters.fada import Fada, FadaCode
 from t2g_core.methods.adapters.rein import Rein
 from t2g_core.methods.frame_head import FrameHead
 from t2g_core.methods.method import Method, MethodConfig
@@ -28,6 +30,10 @@ METHODS: dict[str, type[Method]] = {  # by the section of a config that describe
     "time2general": Time2General,
     "frame_head": FrameHead,
     "rein": Rein,
+    "fada": Fada,
+    "fada_code": FadaCode,
+    "depthforge": DepthForge,
+    "depthforge_nodepth": DepthForgeNoDepth,
 }
 
 

@@ -13,6 +13,8 @@ from t2g_core.encoders.class_text import TextConfig
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import EncoderConfig
 from t2g_core.labels import CAMVID_CLASSES, PALETTE
+from t2g_core.methods.adapters.depthforge import DepthForgeConfig, DepthForgeNoDepthConfig
+from t2g_core.methods.adapters.fada import FadaCodeConfig, FadaConfig
 from t2g_core.methods.adapters.mask2former_head import Mask2FormerConfig
 from t2g_core.methods.adapters.rein import ReinConfig
 from t2g_core.methods.frame_head import FrameHeadConfig
@@ -46,10 +48,14 @@ STAGES = (
     StageConfig(2, 1e-3, clip_frames=3, frames_per_step=3, plain_share=0.5, trains=TEMPORAL),
 )
 MASKS = Mask2FormerConfig(
-    dim=32, heads=4, pixel_layers=1, pixel_ffn_dim=32, decoder_layers=2, ffn_dim=32
+    dim=64, heads=4, pixel_layers=1, pixel_ffn_dim=32, decoder_layers=2, ffn_dim=32
 )
 ADAPTERS = {
     "rein": ReinConfig(tokens=12, rank=4, head=MASKS),
+    "fada": FadaConfig(tokens=12, rank=4, head=MASKS),
+    "fada_code": FadaCodeConfig(tokens=12, rank=4, head=MASKS),
+    "depthforge": DepthForgeConfig(tokens=12, rank=4, head=MASKS, depth=DepthConfig("random")),
+    "depthforge_nodepth": DepthForgeNoDepthConfig(tokens=12, rank=4, head=MASKS, refine_stride=16),
 }
 TRAIN = TrainConfig(
     seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),

@@ -43,8 +43,8 @@ class Prediction(NamedTuple):
 class ClipBatch(NamedTuple):
     """B clips of T frames for training, oldest frame first.
 
-    features: of the frames, (B, T, h, w, C), where the method is `cacheable`; else none.
-    images: the frames themselves, (B, T, H, W, 3) uint8 RGB, where it is not, else None.
+    features: `Method.frozen_features` of the frames, (B, T, h, w, C); none of a method without.
+    images: the frames themselves, (B, T, H, W, 3) uint8 RGB.
     target: (B, T, H, W) int64 class ids, 255 void.
     motion_images: (B, T, h', w') uint8 on the CPU, see `Prepared`; None for a method without, and
         for clips of one frame, in which nothing moves.
@@ -52,7 +52,7 @@ class ClipBatch(NamedTuple):
     """
 
     features: Features
-    images: torch.Tensor | None
+    images: torch.Tensor
     target: torch.Tensor
     motion_images: torch.Tensor | None
     step_s: torch.Tensor
@@ -99,10 +99,8 @@ class Method(nn.Module):
     clip_length: T, the most frames that a mask is decoded from; 1 for a frame-by-frame method and
         for a recurrent one.
     recurrent: the state carries all frames so far, so that a video is never cut into clips.
-    cacheable: features depend on a frame and on frozen weights alone. Training then keeps them on
-        disk and hands them to `predict_clip`, and methods that share an encoder may share them.
-        They are maps (B, h, w, C), so that a window can be cut out of them. Otherwise training
-        hands over live images.
+    cacheable: some of the features, those of `frozen_features`, depend on a frame and on frozen
+        weights alone. Training keeps them on disk and hands them to `predict_clip`.
     loss_names: what `losses` may return, in the order of the log's columns.
     """
 
@@ -137,6 +135,14 @@ class Method(nn.Module):
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, h, w, 3) uint8 RGB, h and w in multiples of 16 -> features."""
         raise NotImplementedError
+
+    def frozen_features(self, images: torch.Tensor) -> Features:
+        """What a `cacheable` method's training may keep of B frames: all of `encode`, unless a
+        method says less.
+
+        They are maps (B, h, w, C), so that a window can be cut out of them.
+        """
+        return self.encode(images)
 
     def start(self, features: Features) -> State:
         """The state before the first frame of a stream, for frames with features of this shape."""

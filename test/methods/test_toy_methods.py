@@ -36,7 +36,7 @@ def batch_of(method: Method) -> ClipBatch:
     if method.cacheable:
         with torch.no_grad():
             features = tuple(x[None] for x in method.encode(images[0]))
-    return ClipBatch(features, None if features else images, target, None, torch.full((1,), 0.1))
+    return ClipBatch(features, images, target, None, torch.full((1,), 0.1))
 
 
 def train_step(method: Method) -> dict[str, float]:

@@ -5,8 +5,8 @@ Their features depend on weights that learn, so that training reads images and n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from t2g_core.methods.adapters.mask2former_head import (
     Mask2FormerHead,
     SetPrediction,
 )
+from t2g_core.methods.adapters.pixel_decoder import Size
 from t2g_core.methods.method import (
     ClipBatch,
     Features,
@@ -63,8 +64,9 @@ class AdapterConfig(MethodConfig):
 class Adapter(nn.Module):
     """Base of what rewrites the patch tokens; subclasses define `forward` and `queries`."""
 
-    def forward(self, number: int, patches: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-        """The patch tokens (B, N, C) of block `number`, N = h * w -> what the next block reads."""
+    def forward(self, grid: tuple[int, int], number: int, patches: torch.Tensor) -> torch.Tensor:
+        """The patch tokens (B, N, C) of block `number` on a grid (h, w), N = h * w -> what the next
+        block reads."""
         raise NotImplementedError
 
     def queries(self) -> torch.Tensor:
@@ -103,30 +105,19 @@ class AdapterMethod(Method):
 
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, h, w, 3) uint8 -> adapted tokens of every block that is read."""
-        return self.adapted(images, self.adapter)
-
-    def adapted(
-        self,
-        images: torch.Tensor,
-        rewrite: Callable[[int, torch.Tensor, tuple[int, int]], torch.Tensor],
-    ) -> Features:
-        """`encode_tokens` with `rewrite` (block, patches, grid) after every block."""
         grid = images.shape[1] // PATCH, images.shape[2] // PATCH
-        return encode_tokens(
-            self.encoder,
-            images,
-            lambda number, patches: rewrite(number, patches, grid),
-            self.config.recompute,
-        )
+        rewrite = partial(self.adapter, grid)
+        return encode_tokens(self.encoder, images, rewrite, self.config.recompute)
 
     def decode(self, features: Features) -> SetPrediction:
         """Queries and pixels of B frames."""
         grid = tuple(features[0].shape[1:3])
-        maps = self.refine([x.movedim(-1, 1) for x in features])
+        maps = self.refine([x.movedim(-1, 1) for x in features], grid)
         return self.head(maps, grid, self.adapter.queries())
 
-    def refine(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+    def refine(self, maps: list[torch.Tensor], grid: Size) -> list[torch.Tensor]:
         """What the head reads of the maps (B, C, h, w): these, unless a method adds to them."""
+        del grid
         return maps
 
     def step(

@@ -32,7 +32,7 @@ class ReinAdapter(Adapter):
         self.scale = nn.Parameter(torch.tensor(START_SCALE))
         self.to_queries = TokenQueries(width, config.head.dim)
 
-    def forward(self, number: int, patches: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    def forward(self, grid: tuple[int, int], number: int, patches: torch.Tensor) -> torch.Tensor:
         """See `Adapter`."""
         del grid
         tokens = self.tokens.of_block(number)

@@ -32,8 +32,7 @@ class TrainingBatches:
     whole and cut (`plain_share`), or a distorted crop.
 
     Raises:
-        ValueError: the crop is larger than the input, the method's features are not cacheable,
-            or a video is too short (ClipSampler).
+        ValueError: the crop is larger than the input, or a video is too short (ClipSampler).
     """
 
     def __init__(
@@ -132,11 +131,11 @@ def collate(clips: list[TrainingClip], device: str | torch.device) -> ClipBatch:
     target = torch.stack([clip.labels for clip in clips]).long()
     maps = zip(*(clip.features for clip in clips), strict=True)
     features = tuple(torch.stack(frames).float().to(device) for frames in maps)
-    live = None if features else torch.stack([clip.images for clip in clips]).to(device)
+    images = torch.stack([clip.images for clip in clips])
     seen = [clip.motion_images for clip in clips]
     return ClipBatch(
         features,
-        live,
+        images.to(device),
         target.to(device),
         None if seen[0] is None else torch.stack(seen),
         torch.stack([clip.step_s for clip in clips]).to(device),

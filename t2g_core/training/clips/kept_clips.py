@@ -46,7 +46,7 @@ class TrainingClip(NamedTuple):
     """T frames of one video, oldest first.
 
     images (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8; step_s () float32, see `Clip`; features:
-    one (T, h, w, C) of the run's precision each, none for a method whose features change;
+    one (T, h, w, C) of the run's precision each, none for a method that is not `cacheable`;
     motion_images (T, h', w') uint8, see `Prepared`, or None.
     """
 
@@ -64,7 +64,7 @@ def make_clip(method: Method, clip: Clip, device: str, precision: str) -> Traini
     if method.cacheable:
         kind = torch.device(device).type
         with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=precision == BF16):
-            features = method.encode(images.to(device))
+            features = method.frozen_features(images.to(device))
         dtype = torch.bfloat16 if precision == BF16 else torch.float32
         features = tuple(maps.to(dtype).cpu() for maps in features)
     labels, step_s = torch.from_numpy(clip.labels), torch.tensor(clip.step_s)
