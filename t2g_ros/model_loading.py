@@ -41,7 +41,12 @@ def import_libraries(checkpoint: str) -> None:
 
 
 def load_model(
-    checkpoint: str, device: str, precision: str, encoder_weights: str, threads: int
+    checkpoint: str,
+    device: str,
+    precision: str,
+    encoder_weights: str,
+    windows: str,
+    threads: int,
 ) -> Model:
     """Load the checkpoint and its encoder onto the device, and segment one grey image.
 
@@ -54,7 +59,9 @@ def load_model(
     set_threads(threads)
     times = [time.monotonic()]
     path = path_of(checkpoint)
-    segmenter = StreamingSegmenter.from_checkpoint(path, device, encoder_weights, precision)
+    segmenter = StreamingSegmenter.from_checkpoint(
+        path, device, encoder_weights, precision, windows
+    )
     times.append(time.monotonic())
     width, height = segmenter.input_size
     segmenter.step(np.full((height, width, 3), 127, np.uint8), segmenter.start())

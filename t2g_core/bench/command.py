@@ -17,6 +17,7 @@ from t2g_core.bench.sweep import Conditions, Point, plot, run_sweep, sweep_table
 from t2g_core.bench.timing import as_table, measure, random_segmenter, write_trace
 from t2g_core.config import load_mapping, read_config
 from t2g_core.device import AUTO, PRECISIONS, find_device
+from t2g_core.images.windows import WINDOWS_HELP, read_windows
 from t2g_core.training.train import add_set
 
 
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, default=AUTO, help="as the node's (default: %(default)s)"
     )
+    parser.add_argument("--windows", default="", metavar="SIZE/STRIDE", help=WINDOWS_HELP)
     parser.add_argument(
         "--rounds", type=int, default=10, help="each times every part once (default: %(default)s)"
     )
@@ -75,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
     if args.rounds < 1:
         raise ValueError(f"--rounds: expected at least 1, got {args.rounds}")
     if args.runtime:
+        if args.windows:
+            raise ValueError("--windows: expected a config beside it, got --runtime")
         return run_runtimes(args)
     if args.config is None:
         raise ValueError("expected a config, or --runtime with checkpoints or exports")
@@ -88,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     config = read_config(mapping, Path(args.config).name)
     config = replace(config, input_size=parse_size(args.size, config))
-    segmenter = random_segmenter(config, args.classes, device, args.precision)
+    windows = read_windows(args.windows)
+    segmenter = random_segmenter(config, args.classes, device, args.precision, windows)
     if args.soak is not None:
         found = soak(args.config, segmenter, config.input_size, args.soak)
         print(json.dumps(asdict(found)) if args.json else found)
@@ -97,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         shared = beside_load(config, segmenter, args.rounds)
         print(json.dumps(asdict(shared)) if args.json else shared)
         return 0
-    bench = measure(args.config, config, segmenter, args.rounds)
+    bench = measure(args.config, config, segmenter, args.rounds, windows)
     if args.trace:
         write_trace(segmenter, config, args.trace)
     print(json.dumps(asdict(bench)) if args.json else as_table(bench))
@@ -117,7 +122,8 @@ def run_runtimes(args: argparse.Namespace) -> int:
 
 def conditions_of(args: argparse.Namespace, device: str) -> Conditions:
     """What all points of a sweep share."""
-    return Conditions(args.size, args.classes, device, args.precision, args.rounds)
+    windows = read_windows(args.windows)
+    return Conditions(args.size, args.classes, device, args.precision, windows, args.rounds)
 
 
 def show(args: argparse.Namespace, points: list[Point]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -13,12 +13,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from t2g_core.bench.meters import Meters
-from t2g_core.bench.train_step import measure_train_step
+from t2g_core.bench.train_step import TrainStep, measure_train_step
 from t2g_core.config import Config, load_config
 from t2g_core.data.datasets import FRAME_SIZES
 from t2g_core.device import AUTO, find_device
 from t2g_core.images.motion import USUAL_STEP_S
+from t2g_core.images.windows import WHOLE, WINDOWS_HELP, Windows, read_windows
+from t2g_core.methods.adapters.adapter_method import AdapterConfig
 from t2g_core.methods.method import Method
+from t2g_core.methods.sliding_windows import windowed
 from t2g_core.training.train import add_set
 from t2g_core.training.zoom import training_zoom
 
@@ -49,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="e.g. config/paper_vitl.yaml")
     add_set(parser)
     parser.add_argument("--size", help="WIDTHxHEIGHT of a frame (default: the config's input_size)")
+    parser.add_argument("--windows", default="", metavar="SIZE/STRIDE", help=WINDOWS_HELP)
     parser.add_argument(
         "--classes", type=int, default=15, help="classes to tell apart (default: the paper's 15)"
     )
@@ -56,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--train-step",
         action="store_true",
         help="also run one training step of the longest clip at full size, with random frozen "
-        "weights, and print its time and peak memory",
+        "weights, and print its time and peak memory; of a method that learns inside the encoder "
+        "once with the frozen blocks' activations computed again and once with them kept",
     )
     parser.add_argument(
         "--data",
@@ -76,25 +81,35 @@ def run(args: argparse.Namespace) -> int:
     """Print the table, or the same as JSON."""
     config = load_config(args.config, args.changes)
     size = parse_size(args.size, config)
-    info = model_info(config, size, args.classes)
+    windows = read_windows(args.windows)
+    info = model_info(config, size, args.classes, windows)
     zoom = None
     if args.data:
         zoom = training_zoom(config, FRAME_SIZES[args.data])
     if not args.json:
-        print(format_info(info, size))
+        print(format_info(info, size, windows))
         if zoom:
             print(f"{args.data}: {zoom}")
-    step = None
-    if args.train_step:
-        device = find_device(args.device)
-        step = measure_train_step(config.without_weights(), args.classes, device)
+    steps = train_steps(config, args.classes, args.device) if args.train_step else []
     if args.json:
-        record = {"config": args.config, "size": size, **asdict(info)}
+        record = {"config": args.config, "size": size, "windows": args.windows or WHOLE}
+        record |= asdict(info)
         record |= {"zoom": {"data": args.data, **asdict(zoom)}} if zoom else {}
-        print(json.dumps(record | ({"train_step": asdict(step)} if step else {})))
-    elif step:
+        print(json.dumps(record | {"train_steps": [asdict(step) for step in steps]}))
+        return 0
+    for step in steps:
         print(step)
     return 0
+
+
+def train_steps(config: Config, classes: int, device: str) -> list[TrainStep]:
+    """A training step as the config has it; of a method inside the encoder one that computes the
+    frozen blocks' activations again, then one that keeps them, which takes more memory."""
+    config, device = config.without_weights(), find_device(device)
+    if not isinstance(config.method, AdapterConfig):
+        return [measure_train_step(config, classes, device)]
+    ways = [replace(config, method=replace(config.method, recompute=way)) for way in (True, False)]
+    return [measure_train_step(way, classes, device) for way in ways]
 
 
 def parse_size(text: str | None, config: Config) -> tuple[int, int]:
@@ -110,7 +125,9 @@ def size_of(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def model_info(config: Config, size: tuple[int, int], classes: int) -> Info:
+def model_info(
+    config: Config, size: tuple[int, int], classes: int, windows: Windows | None = None
+) -> Info:
     """Everything is built and run on the meta device: shapes alone, no weights, no time.
 
     size: width, height of a frame. A step costs the same however full the memory is. A
@@ -120,6 +137,7 @@ def model_info(config: Config, size: tuple[int, int], classes: int) -> Info:
     config = config.without_weights()
     with torch.device("meta"):
         method = config.build_method(config.build_encoder("meta"), classes).eval()
+        method = windowed(method, windows)
         images = torch.zeros(1, size[1], size[0], 3, dtype=torch.uint8)
         with FlopCounterMode(display=False) as counter:
             with Meters(method.parts(), counter.get_total_flops) as meters:
@@ -168,7 +186,7 @@ def count(module: nn.Module) -> tuple[int, int]:
     return trainable, sum(p.numel() for p in module.parameters()) - trainable
 
 
-def format_info(info: Info, size: tuple[int, int]) -> str:
+def format_info(info: Info, size: tuple[int, int], windows: Windows | None = None) -> str:
     """The table as text."""
     total = Part(
         "total",
@@ -176,12 +194,13 @@ def format_info(info: Info, size: tuple[int, int]) -> str:
         sum(part.frozen for part in info.parts),
         sum(part.flops for part in info.parts),
     )
+    seen = f" on windows of {windows.size}, {windows.stride} apart," if windows else ""
     lines = [f"{'':28}{'trainable':>12}{'frozen':>12}{'GFLOPs':>10}"]
     for part in (*info.parts, total):
         trainable, frozen = (f"{n / 1e6:.2f} M" if n else "" for n in (part.trainable, part.frozen))
         lines.append(f"{part.name:28}{trainable:>12}{frozen:>12}{part.flops / 1e9:>10.1f}")
     lines.append(
-        f"for one frame of {size[0]}x{size[1]} in a stream, clip length {info.clip_length}; "
+        f"for one frame of {size[0]}x{size[1]}{seen} in a stream, clip length {info.clip_length}; "
         "a multiplication and an addition are two operations"
     )
     if info.state_bytes:

@@ -21,6 +21,7 @@ from t2g_core.bench.timing import WARM_ROUNDS, encode_alone, random_segmenter, r
 from t2g_core.config import Config, read_config, with_value
 from t2g_core.device import PRECISIONS
 from t2g_core.encoders.normalise import normalise
+from t2g_core.images.windows import Windows
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 SIZE, CAMERAS, PRECISION = "size", "cameras", "precision"  # beside the keys of a config
@@ -29,12 +30,13 @@ SIZE, CAMERAS, PRECISION = "size", "cameras", "precision"  # beside the keys of 
 @dataclass(frozen=True)
 class Conditions:
     """What all points share: size WIDTHxHEIGHT or None for the config's, classes, device,
-    precision, rounds that are timed."""
+    precision, windows of a frame or None, rounds that are timed."""
 
     size: str | None
     classes: int
     device: str
     precision: str
+    windows: Windows | None
     rounds: int
 
 
@@ -69,7 +71,9 @@ def run_sweep(
     for value in values:
         point = config_at(mapping, kind, value, conditions)
         precision = value if kind == PRECISION else conditions.precision
-        segmenter = random_segmenter(point, conditions.classes, device, precision)
+        segmenter = random_segmenter(
+            point, conditions.classes, device, precision, conditions.windows
+        )
         calls.append(calls_of(segmenter, point, number(value) if kind == CAMERAS else 1))
     encoder_s: list[list[float]] = [[] for _ in values]
     step_s: list[list[float]] = [[] for _ in values]

@@ -22,7 +22,9 @@ from t2g_core.bench.meters import Meters
 from t2g_core.config import Config
 from t2g_core.device import peak_memory
 from t2g_core.encoders.normalise import normalise
+from t2g_core.images.windows import Windows
 from t2g_core.labels import colour_of
+from t2g_core.methods.sliding_windows import windowed
 from t2g_core.runtime.runtime import Labelling
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.torch_runtime import TorchRuntime
@@ -67,7 +69,7 @@ class Bench:
 
 
 def random_segmenter(
-    config: Config, classes: int, device: str, precision: str
+    config: Config, classes: int, device: str, precision: str, windows: Windows | None = None
 ) -> StreamingSegmenter:
     """The config's model with random weights behind the real streaming interface."""
     torch.manual_seed(0)
@@ -75,12 +77,18 @@ def random_segmenter(
     names = tuple(f"class {k}" for k in range(classes))
     method = config.build_method(config.build_encoder(device), classes).eval().to(device)
     palette = tuple(colour_of(name) for name in names)
-    runtime = TorchRuntime(method, device, precision)
+    runtime = TorchRuntime(windowed(method, windows), device, precision)
     return StreamingSegmenter(runtime, Labelling(config.input_size, names, palette))
 
 
-def measure(name: str, config: Config, segmenter: StreamingSegmenter, rounds: int) -> Bench:
-    """Time every part in turn, `rounds` times."""
+def measure(
+    name: str,
+    config: Config,
+    segmenter: StreamingSegmenter,
+    rounds: int,
+    windows: Windows | None = None,
+) -> Bench:
+    """Time every part in turn, `rounds` times; windows: those that the segmenter was made with."""
     parts = parts_of(segmenter, config)
     seconds: dict[str, list[float]] = {part: [] for part in parts}
     shares: list[dict[str, float]] = []
@@ -94,7 +102,7 @@ def measure(name: str, config: Config, segmenter: StreamingSegmenter, rounds: in
                 for part, value in found.items():
                     seconds[part].append(value)
     frames = segmenter.clip_length
-    info = model_info(config, config.input_size, len(segmenter.class_names))
+    info = model_info(config, config.input_size, len(segmenter.class_names), windows)
     gflops = sum(part.flops for part in info.parts) / 1e9
     matmul_gflops = 2 * MATMUL_SIDE**3 / 1e9
     return Bench(

@@ -9,6 +9,7 @@ import torch
 
 from t2g_core.config import Config
 from t2g_core.device import peak_memory
+from t2g_core.methods.adapters.adapter_method import AdapterConfig
 from t2g_core.methods.method import ClipBatch, Method
 from t2g_core.schedule import TrainConfig
 from t2g_core.training.clips.augment import MOVE_STEP_S
@@ -18,13 +19,21 @@ from t2g_core.training.clips.sampler import Clip
 from t2g_core.training.train import make_optimizer
 from t2g_core.training.training_loss import TrainingLoss
 
+RECOMPUTE = {  # what a line ends with
+    None: "",
+    True: " with the frozen blocks' activations computed again",
+    False: " with them kept",
+}
+
 
 @dataclass(frozen=True)
 class TrainStep:
     """encoders_s: the time of features that a training keeps, 0 where it keeps none; step_s:
     forward, backward and optimiser [s].
 
-    losses: weighted, by name. peak_bytes: see `peak_memory`.
+    recompute: whether the activations of frozen blocks were computed again in the backward pass;
+        None for a method that has no gradient there. losses: weighted, by name. peak_bytes: see
+        `peak_memory`.
     """
 
     frames: int
@@ -35,6 +44,7 @@ class TrainStep:
     step_s: float
     losses: dict[str, float]
     peak_bytes: int
+    recompute: bool | None = None
 
     def __str__(self) -> str:
         width, height = self.crop_size
@@ -43,7 +53,7 @@ class TrainStep:
             f"one training step, {self.frames} frames of {width}x{height}, {self.precision}, on "
             f"{self.device}: frozen encoders {self.encoders_s:.1f} s, forward, backward and "
             f"optimiser {self.step_s:.1f} s; losses {values}; "
-            f"peak memory {self.peak_bytes / 1e9:.1f} GB"
+            f"peak memory {self.peak_bytes / 1e9:.2f} GB{RECOMPUTE[self.recompute]}"
         )
 
 
@@ -61,6 +71,7 @@ def measure_train_step(config: Config, classes: int, device: str) -> TrainStep:
     if c is None:
         raise ValueError("--train-step: the config has no section train")
     method = config.build_method(config.build_encoder(device), classes).to(device)
+    inside = isinstance(config.method, AdapterConfig)
     names = [f"class {k}" for k in range(classes)]
 
     start = time.perf_counter()
@@ -80,6 +91,7 @@ def measure_train_step(config: Config, classes: int, device: str) -> TrainStep:
         step_s=done - begun,
         losses=losses,
         peak_bytes=peak_memory(device),
+        recompute=config.method.recompute if inside else None,
     )
 
 

@@ -14,6 +14,7 @@ from t2g_core.evaluation.comparison import ALL_WEATHERS, EvaluateOptions, evalua
 from t2g_core.evaluation.evaluate import CLEAN
 from t2g_core.evaluation.modes import MODES
 from t2g_core.evaluation.tables import format_tables, write_report
+from t2g_core.images.windows import WINDOWS_HELP
 from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
 
 
@@ -87,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "probabilities, a row a weight on the past, for example 0.3 0.5 0.7: what a method with a "
         "memory has to beat",
     )
+    parser.add_argument("--windows", default="", metavar="SIZE/STRIDE", help=WINDOWS_HELP)
     parser.add_argument(
         "--frame-path",
         action="store_true",
@@ -162,7 +164,7 @@ def options_of(args: argparse.Namespace) -> EvaluateOptions:
     """The command line as `evaluate` takes it."""
     same = (
         "root data split severity seeding every weather mode frame_path device precision "
-        "static_threshold classes without_depth out figures"
+        "static_threshold classes without_depth windows out figures"
     )
     return EvaluateOptions(
         checkpoints=tuple(args.checkpoint or [None]),

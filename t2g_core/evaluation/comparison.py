@@ -23,6 +23,7 @@ from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_pictur
 from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
 from t2g_core.evaluation.figures import Figures
 from t2g_core.evaluation.tables import Settings, mean_row, result_row
+from t2g_core.images.windows import WHOLE, Windows, read_windows
 from t2g_core.labels import colorize
 from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
 from t2g_core.runtime.manifest import is_export
@@ -49,6 +50,7 @@ class EvaluateOptions:
     device, precision: as of `t2g_core.device`.
     static_threshold: of Eq. 13, grey values of 255.
     classes: `own` or `shared15`. without_depth: leave out depth encoders.
+    windows: SIZE/STRIDE in pixels, or nothing for whole frames.
     out: a folder for pictures of each row; figures: one for pictures of all, see `figures.py`;
         None: none.
     """
@@ -70,12 +72,14 @@ class EvaluateOptions:
     static_threshold: int = STATIC_THRESHOLD
     classes: str = "own"
     without_depth: bool = False
+    windows: str = ""
     out: Path | None = None
     figures: Path | None = None
 
     def __post_init__(self):
         if self.every < 1:
             raise ValueError(f"--every: expected 1 or more, got {self.every}")
+        read_windows(self.windows)
 
     @property
     def conditions(self) -> list[Weather | None]:
@@ -110,18 +114,20 @@ def evaluate(options: EvaluateOptions) -> list[dict]:
     )
     if options.frame_path:
         segmenters = with_frame_paths(segmenters)
+    segmenters = on_windows(segmenters, read_windows(options.windows))
     segmenters = with_running_means(segmenters, options.running_means)
     return evaluate_all(segmenters, videos, dataset.class_names, options)
 
 
 def check_early(options: EvaluateOptions) -> None:
     """Find a missing checkpoint or library now and not after the first ten minutes."""
+    changed = options.without_depth or read_windows(options.windows)
     for checkpoint in options.checkpoints:
         if checkpoint is None or checkpoint.is_file():
             continue
         if not is_export(checkpoint):
             raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; see `t2g train`")
-        if options.mode != "stream" or options.frame_path or options.without_depth:
+        if options.mode != "stream" or options.frame_path or changed:
             raise ValueError(f"{checkpoint} is an export, which streams as it is and no other way")
     weathers = [w for w in options.conditions if w is not None]
     if options.weather:
@@ -158,6 +164,7 @@ def evaluate_all(
                 precision=segmenters[name].precision,
                 static_threshold=options.static_threshold,
                 without_depth=options.without_depth,
+                windows=options.windows or WHOLE,
             )
             for name in segmenters
         }
@@ -233,6 +240,18 @@ def with_frame_paths(segmenters: dict[str, StreamingSegmenter]) -> dict[str, Str
     return found
 
 
+def on_windows(
+    segmenters: dict[str, StreamingSegmenter], windows: Windows | None
+) -> dict[str, StreamingSegmenter]:
+    """Each segmenter on windows of a frame; as they are for None."""
+    from t2g_core.methods.sliding_windows import SlidingWindows
+
+    if windows is None:
+        return segmenters
+    wrap = partial(SlidingWindows, windows=windows)
+    return {name: with_method(segmenter, wrap) for name, segmenter in segmenters.items()}
+
+
 def with_running_means(
     segmenters: dict[str, StreamingSegmenter], weights: Sequence[float]
 ) -> dict[str, StreamingSegmenter]:
@@ -258,7 +277,9 @@ def with_method(
     from t2g_core.torch_runtime import TorchRuntime
 
     if not isinstance(segmenter.runtime, TorchRuntime):
-        raise ValueError("frame paths and running means: expected checkpoints, got an export")
+        raise ValueError(
+            "frame paths, windows and running means: expected checkpoints, got an export"
+        )
     return segmenter.with_runtime(segmenter.runtime.with_method(wrap(segmenter.runtime.method)))
 
 

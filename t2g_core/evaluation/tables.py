@@ -15,6 +15,7 @@ from pathlib import Path
 from t2g_core.data.corruptions import Weather
 from t2g_core.evaluation.confidence import RESAMPLES, miou_interval, vc_interval
 from t2g_core.evaluation.evaluate import APPROX, CLEAN, Evaluation
+from t2g_core.images.windows import WHOLE
 from t2g_core.metrics.iou import iou, miou, miou_with_absent
 from t2g_core.metrics.json_values import percent
 from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
@@ -39,6 +40,7 @@ class Settings:
     device: str
     precision: str
     without_depth: bool = False
+    windows: str = WHOLE
     static_threshold: int = STATIC_THRESHOLD
 
     @property

@@ -18,6 +18,7 @@ from torch import nn
 from t2g_core.encoders.frozen_vit import AfterBlock, EncoderConfig, FrozenEncoder
 from t2g_core.encoders.normalise import normalise
 from t2g_core.images.model_input import PATCH, Prepared, fit_size, resize
+from t2g_core.images.windows import Window
 from t2g_core.losses.common import common_losses
 from t2g_core.schedule import StageConfig, TrainConfig
 
@@ -131,6 +132,14 @@ class Method(nn.Module):
         """
         del now, before
         return ()
+
+    def cut_motion(self, motion: Motion, window: Window, grid: tuple[int, int]) -> Motion:
+        """The motion of a window of a frame of `grid` (h, w) patches.
+
+        As a rule maps (B, c, h', w'), of which a part is cut out.
+        """
+        slices = [window.slices(x.shape[-2] // grid[0]) for x in motion]
+        return tuple(x[(..., *where)] for x, where in zip(motion, slices, strict=True))
 
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, h, w, 3) uint8 RGB, h and w in multiples of 16 -> features."""

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from t2g_core.device import AUTO, PRECISIONS
 from t2g_core.images.files import read_image
 from t2g_core.images.overlay import overlay
+from t2g_core.images.windows import WINDOWS_HELP
 from t2g_core.listing import IMAGE_SUFFIXES
 from t2g_core.recordings.bag_files import is_bag
 from t2g_core.recordings.clip_source import (
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, default=AUTO, help="as the node's (default: %(default)s)"
     )
+    parser.add_argument("--windows", default="", metavar="SIZE/STRIDE", help=WINDOWS_HELP)
     parser.add_argument("--encoder-weights", metavar="WHERE", help="as the node's parameter")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or default_folder(path)
     make_folder(out / MASKS)
     segmenter = StreamingSegmenter.from_checkpoint(
-        args.checkpoint, args.device, args.encoder_weights, args.precision
+        args.checkpoint, args.device, args.encoder_weights, args.precision, args.windows
     )
     offline = OfflineRun(segmenter, MAX_GAP_S)
     rate_hz = usual_rate(path, args.rate, args.topic)

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from t2g_core.device import AUTO, PRECISIONS, check_device_name
+from t2g_core.images.windows import WINDOWS_HELP
 from t2g_core.recordings.bag import Bag, pick_image_topic
 from t2g_core.recordings.bag_clip import bag_frames
 from t2g_core.recordings.clip_source import usual_rate
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, default=AUTO, help="as the node's (default: %(default)s)"
     )
+    parser.add_argument("--windows", default="", metavar="SIZE/STRIDE", help=WINDOWS_HELP)
     parser.add_argument("--encoder-weights", metavar="WHERE", help="as the node's parameter")
     parser.add_argument("--frames", type=int, help="only the first N images")
     parser.add_argument(
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     make_folder(out)
     Bag(args.bag).check_crcs()
     segmenter = StreamingSegmenter.from_checkpoint(
-        args.checkpoint, args.device, args.encoder_weights, args.precision
+        args.checkpoint, args.device, args.encoder_weights, args.precision, args.windows
     )
     frames = bag_frames(args.bag, topic, args.labels_topic)
     first = next(frames, None)

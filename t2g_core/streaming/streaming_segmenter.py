@@ -15,6 +15,7 @@ import numpy as np
 from t2g_core.device import AUTO
 from t2g_core.images.model_input import Prepared
 from t2g_core.images.motion import USUAL_STEP_S
+from t2g_core.images.windows import Windows, read_windows
 from t2g_core.runtime.runtime import Arrays, Labelling, Runtime
 
 
@@ -70,25 +71,30 @@ class StreamingSegmenter:
         device: str = "cpu",
         encoder_weights: str | None = None,
         precision: str = AUTO,
+        windows: str = "",
     ) -> StreamingSegmenter:
         """Load a checkpoint (None: the shipped one) and the frozen encoder that it names.
 
         path: a folder of `t2g export` will do as well, which runs without PyTorch. device: `auto`,
         `cpu`, `cuda` or `cuda:N`; of an export also `tensorrt` and `openvino`. encoder_weights:
         see `Checkpoint.build`. precision: one of `device.PRECISIONS`; an export has its own.
+        windows: SIZE/STRIDE in pixels, for example 512/341, over which a frame's probabilities are
+        averaged; empty or `none`: the whole frame at once.
 
         Raises:
-            FileNotFoundError, ValueError: see `load_checkpoint`, `OnnxRuntime`; encoder weights
-                are given for an export, which holds its own.
+            FileNotFoundError, ValueError: see `load_checkpoint`, `OnnxRuntime`; encoder weights or
+                windows are given for an export, which holds its own and sees whole frames.
         """
         if path is not None and Path(path).is_dir():
             from t2g_core.runtime.onnx_runtime import OnnxRuntime
 
             if encoder_weights:
                 raise ValueError(f"encoder_weights: the export {path} holds its own")
+            if read_windows(windows):
+                raise ValueError(f"windows: the export {path} sees whole frames, got {windows}")
             exported = OnnxRuntime(Path(path), device, precision)
             return cls(exported, exported.manifest.labelling)
-        return cls(*_by_torch(path, device, encoder_weights, precision))
+        return cls(*_by_torch(path, device, encoder_weights, precision, read_windows(windows)))
 
     def with_runtime(self, runtime: Runtime) -> StreamingSegmenter:
         """The same door to another model of the same classes."""
@@ -223,10 +229,15 @@ def width_height(image: np.ndarray) -> tuple[int, int]:
 
 
 def _by_torch(
-    path: str | Path | None, device: str, encoder_weights: str | None, precision: str
+    path: str | Path | None,
+    device: str,
+    encoder_weights: str | None,
+    precision: str,
+    windows: Windows | None,
 ) -> tuple[Runtime, Labelling]:
     try:
         from t2g_core.checkpoint import load_checkpoint
+        from t2g_core.methods.sliding_windows import windowed
         from t2g_core.torch_runtime import TorchRuntime
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "timm", "safetensors"):
@@ -238,5 +249,6 @@ def _by_torch(
     from t2g_core.device import find_device
 
     found, device = load_checkpoint(path), find_device(device)
-    runtime = TorchRuntime(found.build(device, encoder_weights), device, precision)
+    method = windowed(found.build(device, encoder_weights), windows)
+    runtime = TorchRuntime(method, device, precision)
     return runtime, found.labelling

@@ -117,7 +117,7 @@ def test_json_holds_what_the_table_says(capsys):
     config = str(CONFIGS / "conv_head.yaml")
     assert main(["info", config, "--size", "96x64", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["size"] == [96, 64] and "train_step" not in found
+    assert found["size"] == [96, 64] and found["train_steps"] == []
     parts = {part["name"]: part for part in found["parts"]}
     assert parts["RGB encoder"]["frozen"] == pytest.approx(22.12e6, rel=1e-3)
     assert parts["frame head"]["trainable"] > 1e6

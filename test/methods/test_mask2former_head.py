@@ -68,15 +68,16 @@ def their_pixel_decoder(head: Mask2FormerHead) -> Mask2FormerPixelDecoder:
 
 def their_decoder(head: Mask2FormerHead, positions: torch.Tensor) -> Mask2FormerTransformerModule:
     """With our weights, and our queries in the place of its embeddings."""
+    ours = head.query_decoder
     theirs = Mask2FormerTransformerModule(DIM, THEIRS).eval()
     theirs.queries_embedder.weight.copy_(positions)
-    theirs.queries_features.weight.copy_(head.to_content(positions))
-    theirs.level_embed.weight.copy_(head.level_embedding)
-    copy(theirs.decoder.layernorm, head.norm)
+    theirs.queries_features.weight.copy_(ours.to_content(positions))
+    theirs.level_embed.weight.copy_(ours.level_embedding)
+    copy(theirs.decoder.layernorm, ours.norm)
     mask = theirs.decoder.mask_predictor.mask_embedder.layers
-    for their, our in zip(mask, head.to_mask[::2], strict=True):
+    for their, our in zip(mask, ours.to_mask[::2], strict=True):
         copy(next(their.children()), our)
-    for their, our in zip(theirs.decoder.layers, head.layers, strict=True):
+    for their, our in zip(theirs.decoder.layers, ours.layers, strict=True):
         cross = our.cross_attention
         three = cross.to_query, cross.to_key, cross.to_value
         their.cross_attn.in_proj_weight.copy_(torch.cat([x.weight for x in three]))

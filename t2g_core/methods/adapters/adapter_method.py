@@ -177,7 +177,7 @@ class AdapterMethod(Method):
             **self.encoder.parts(),
             "adapter": self.adapter,
             "pixel decoder": self.head.pixel_decoder,
-            "query decoder": self.head.layers,
+            "query decoder": self.head.query_decoder,
         }
 
 

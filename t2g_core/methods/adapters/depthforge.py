@@ -83,10 +83,15 @@ class DepthGuidedEncoder(nn.Module):
         return {"RGB encoder": self.rgb, "depth encoder": self.depth}
 
     def forward(
-        self, images: torch.Tensor, after_block: GuidedAfterBlock, recompute: bool = True
+        self,
+        images: torch.Tensor,
+        after_block: GuidedAfterBlock | None = None,
+        recompute: bool = True,
     ) -> list[torch.Tensor]:
         """As `FrozenEncoder.forward`; after_block is given its block's depth tokens too."""
-        return self.rgb(images, guided(after_block, self.depth(images)), recompute)
+        depth = self.depth(images)
+        rewrite = None if after_block is None else guided(after_block, depth)
+        return self.rgb(images, rewrite, recompute)
 
 
 class GuidedAfterBlock(Protocol):

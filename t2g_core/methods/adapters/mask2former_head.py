@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from t2g_core.methods.adapters.pixel_decoder import PixelDecoder, Size, resized
+from t2g_core.methods.adapters.pixel_decoder import DecodedMaps, PixelDecoder, Size, resized
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,14 @@ class SetPrediction(NamedTuple):
 
 
 class Mask2FormerHead(nn.Module):
-    """Pixel decoder, then queries that read within their own masks, level by level."""
+    """Pixel decoder, then queries that read within their own masks."""
 
     def __init__(self, config: Mask2FormerConfig, channels: int, num_classes: int):
         """channels: C of the four maps."""
         super().__init__()
         c = config
         self.pixel_decoder = PixelDecoder(channels, c.dim, c.heads, c.pixel_layers, c.pixel_ffn_dim)
-        self.level_embedding = nn.Parameter(torch.randn(3, c.dim))
-        self.to_content = nn.Linear(c.dim, c.dim)
-        self.layers = nn.ModuleList(
-            QueryLayer(c.dim, c.heads, c.ffn_dim) for _ in range(c.decoder_layers)
-        )
-        self.norm = nn.LayerNorm(c.dim)
-        self.to_class = nn.Linear(c.dim, num_classes + 1)
-        self.to_mask = nn.Sequential(
-            nn.Linear(c.dim, c.dim),
-            nn.ReLU(),
-            nn.Linear(c.dim, c.dim),
-            nn.ReLU(),
-            nn.Linear(c.dim, c.dim),
-        )
+        self.query_decoder = QueryDecoder(c, num_classes)
 
     def forward(
         self, maps: list[torch.Tensor], grid: Size, query_positions: torch.Tensor
@@ -79,10 +66,34 @@ class Mask2FormerHead(nn.Module):
         """maps: four (B, C, h, w), shallow to deep; grid: height and width of a frame at stride 16;
         query_positions (Q, d), of which the queries' first content is a projection."""
         decoded = self.pixel_decoder(maps, grid)
+        return SetPrediction(*self.query_decoder(decoded, query_positions), decoded.pixels)
+
+
+class QueryDecoder(nn.Module):
+    """Masked attention of the queries to one level after the other: strides 32, 16 and 8."""
+
+    def __init__(self, config: Mask2FormerConfig, num_classes: int):
+        super().__init__()
+        dim = config.dim
+        self.level_embedding = nn.Parameter(torch.randn(3, dim))
+        self.to_content = nn.Linear(dim, dim)
+        self.layers = nn.ModuleList(
+            QueryLayer(dim, config.heads, config.ffn_dim) for _ in range(config.decoder_layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.to_class = nn.Linear(dim, num_classes + 1)
+        self.to_mask = nn.Sequential(
+            nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim)
+        )
+
+    def forward(
+        self, decoded: DecodedMaps, query_positions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """query_positions (Q, d) -> class logits and mask embeddings of every stage."""
         memory = [x + level for x, level in zip(decoded.levels, self.level_embedding, strict=True)]
         # a mask resized to a level is the product with the pixels resized to it
         seen = [resized(decoded.pixels, size).flatten(2) for size in decoded.sizes]
-        queries = self.to_content(query_positions).expand(len(maps[0]), -1, -1)
+        queries = self.to_content(query_positions).expand(len(decoded.pixels), -1, -1)
         states = [self.norm(queries)]
         masks = [self.to_mask(states[0])]
         for number, layer in enumerate(self.layers):
@@ -96,9 +107,7 @@ class Mask2FormerHead(nn.Module):
             )
             states.append(self.norm(queries))
             masks.append(self.to_mask(states[-1]))
-        return SetPrediction(
-            self.to_class(torch.stack(states, dim=1)), torch.stack(masks, dim=1), decoded.pixels
-        )
+        return self.to_class(torch.stack(states, dim=1)), torch.stack(masks, dim=1)
 
 
 class QueryLayer(nn.Module):
