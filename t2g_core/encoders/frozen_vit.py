@@ -42,8 +42,9 @@ class EncoderConfig:
     blocks: 0-based indices of the blocks whose raw outputs are used, shallow to deep. The method
         reads (2, 5, 8, 11) of ViT-S and ViT-B, (7, 11, 15, 23) of ViT-L.
     patch_resize: how DINOv2's patch embedding goes from 14 to 16 pixels. `pseudo_inverse`: so that
-        an enlarged patch gives the token it gave before (FlexiViT, as timm has it). `bicubic`: its
-        kernels as pictures, as REIN and those after it have it; their sums are 1.31 times as large.
+        an enlarged patch gives the token it gave before (FlexiViT), and positions averaged where
+        their table shrinks, as timm has both. `bicubic`: kernels and table as pictures, as REIN and
+        those after it have it; the kernels' sums are 1.31 times as large.
     """
 
     name: str = "vit_small_patch14_dinov2"
@@ -187,7 +188,13 @@ class FrozenEncoder(nn.Module):
 
     def positions(self, grid: tuple[int, int]) -> torch.Tensor:
         """The table of positions at a grid (h, w): (1, 1 + h * w, C), the class token's first."""
-        return resample_abs_pos_embed(self.vit.pos_embed, list(grid), num_prefix_tokens=1)
+        if self.config.patch_resize == PSEUDO_INVERSE:
+            return resample_abs_pos_embed(self.vit.pos_embed, list(grid), num_prefix_tokens=1)
+        first, table = self.vit.pos_embed.split([1, self.vit.pos_embed.shape[1] - 1], dim=1)
+        side = round(table.shape[1] ** 0.5)
+        maps = table.transpose(1, 2).unflatten(2, (side, side))
+        maps = F.interpolate(maps, grid, mode="bicubic", align_corners=False)
+        return torch.cat([first, maps.flatten(2).transpose(1, 2)], dim=1)
 
 
 def _read_weights(config: EncoderConfig) -> dict[str, torch.Tensor]:

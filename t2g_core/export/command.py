@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from t2g_core.checkpoint import SHIPPED, Checkpoint, load_checkpoint
 from t2g_core.device import FP32, check_device_name
+from t2g_core.encoders.frozen_vit import PSEUDO_INVERSE
 from t2g_core.export.graphs import (
     OPSET,
     Example,
@@ -165,6 +166,7 @@ def export(
             source=sha256(source),
             note=found.note,
             versions=installed(PACKAGES),
+            averages_positions=found.config.encoder.patch_resize == PSEUDO_INVERSE,
         )
         manifest.write(folder)
         reference = StreamingSegmenter(TorchRuntime(method, "cpu", FP32), found.labelling)

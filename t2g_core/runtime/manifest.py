@@ -43,7 +43,8 @@ class Manifest:
     and outputs; the step takes the last three in this order and `step_s`, and gives probabilities
     and the state. count: name of the state that counts frames, of `clip_length`. files: SHA-256 by
     name. check: how far the graphs' streams were from PyTorch's. source: SHA-256 of the checkpoint.
-    note: licence and provenance. versions: of what exported them.
+    note: licence and provenance. versions: of what exported them. averages_positions: whether the
+    table of positions is averaged where it shrinks, see ``resampled``.
     """
 
     class_names: tuple[str, ...]
@@ -67,6 +68,7 @@ class Manifest:
     note: str
     versions: dict[str, str]
     check: dict[str, dict[str, float]] = field(default_factory=dict)
+    averages_positions: bool = True
     format: str = FORMAT
 
     @property

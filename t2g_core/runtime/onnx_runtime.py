@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -88,7 +89,10 @@ class OnnxRuntime:
     def _positions_at(self, grid: tuple[int, int]) -> dict[str, np.ndarray]:
         """The encoders' tables at a grid (h, w); kept, as a camera's size stays."""
         if grid not in self._positions:
-            self._positions[grid] = {n: resampled(t, grid) for n, t in self._tables.items()}
+            averages = self.manifest.averages_positions
+            self._positions[grid] = {
+                n: resampled(t, grid, averages) for n, t in self._tables.items()
+            }
         return self._positions[grid]
 
     def start(self, features: Arrays) -> Arrays:
@@ -134,16 +138,22 @@ class OnnxRuntime:
         return float(as_array(state[names.index(self.manifest.count)]).min()) / self.clip_length
 
 
-def resampled(table: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """A table of positions (side, side, C) at a grid (h, w), as timm does it: bicubic, averaging
-    where it shrinks. Returns (1, h * w, C) float32."""
+def resampled(table: np.ndarray, grid: tuple[int, int], averages: bool = True) -> np.ndarray:
+    """A table of positions (side, side, C) at a grid (h, w), bicubic: (1, h * w, C) float32.
+
+    averages: where it shrinks, as timm does it; else as PyTorch's `interpolate` does it.
+    """
     if table.shape[:2] != grid:
-        maps = [
-            np.asarray(Image.fromarray(channel).resize(grid[::-1], Image.Resampling.BICUBIC))
-            for channel in np.moveaxis(table, -1, 0)
-        ]
+        maps = [_resized(channel, grid, averages) for channel in np.moveaxis(table, -1, 0)]
         table = np.stack(maps, axis=-1)
     return np.ascontiguousarray(table.reshape(1, -1, table.shape[-1]), np.float32)
+
+
+def _resized(channel: np.ndarray, grid: tuple[int, int], averages: bool) -> np.ndarray:
+    if averages:
+        return np.asarray(Image.fromarray(channel).resize(grid[::-1], Image.Resampling.BICUBIC))
+    channel = np.ascontiguousarray(channel, np.float32)
+    return cv2.resize(channel, grid[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def _named(specs: tuple[TensorSpec, ...], values: Sequence[Any]) -> dict[str, Any]:

