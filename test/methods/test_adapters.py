@@ -107,11 +107,22 @@ def test_a_step_moves_every_weight_but_the_frozen_ones(name):
     assert all(torch.equal(frozen[n], x) for n, x in method.encoder.state_dict().items())
     parameters = dict(method.named_parameters())
     assert [n for n in begin if torch.equal(begin[n], parameters[n])] == []
-    assert method.adapter.undecayed() and all(
-        any(p is one for one in optimizer.param_groups[1]["params"])
-        for p in method.adapter.undecayed()
-    )
-    assert optimizer.param_groups[1]["weight_decay"] == 0
+
+
+def test_rates_and_decay_are_those_of_the_groups():
+    config = small_config("rein")
+    method = small_method("rein")
+    method.config = replace(config.method, adapter_rate=0.25)
+    found = {}
+    for group in make_optimizer(method, stages(1)[0], config.train, None).param_groups:
+        found |= {id(p): (group["rate"], group["weight_decay"]) for p in group["params"]}
+    named = {name: found[id(p)] for name, p in method.named_parameters() if p.requires_grad}
+    assert named["adapter.tokens.a"] == named["adapter.scale"] == (0.25, 0)
+    assert named["adapter.read.to_delta.weight"] == (0.25, 0.05)
+    assert named["adapter.to_queries.project.weight"] == (1, 0.05)
+    assert named["head.pixel_decoder.level_embedding"] == (1, 0)
+    assert named["head.query_decoder.layers.0.ffn_norm.weight"] == (1, 0)
+    assert named["head.query_decoder.to_class.weight"] == (1, 0.05)
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

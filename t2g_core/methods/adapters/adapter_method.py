@@ -36,6 +36,7 @@ from t2g_core.schedule import ALL, StageConfig, TrainConfig
 
 UNDECAYED = (nn.LayerNorm, nn.GroupNorm)
 START_SCALE = 1e-3  # s, of what is added to the patch tokens
+QUERY_LINK = "to_queries."  # the part of an adapter that belongs to the head
 LAYERS = 4  # maps that the head reads
 
 
@@ -45,12 +46,14 @@ class AdapterConfig(MethodConfig):
 
     head: the Mask2Former head. recompute: whether training computes the activations of the frozen
         blocks again in the backward pass instead of keeping them: slower, in less memory.
+    adapter_rate: learning rate of what is inside the encoder in units of the stage's.
     """
 
     tokens: int = 100
     rank: int = 16
     head: Mask2FormerConfig = Mask2FormerConfig()
     recompute: bool = True
+    adapter_rate: float = 1.0
 
     def check_training(self, train: TrainConfig) -> None:
         """Everything learns at once."""
@@ -128,17 +131,19 @@ class AdapterMethod(Method):
         return probs_of(self.decode(features)), state
 
     def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
-        """No decay on norms, level embeddings, tokens and scales."""
+        """What is inside the encoder has a rate of its own; no decay on norms, level embeddings,
+        tokens and scales."""
         del stage
         spared = [p for m in self.modules() if isinstance(m, UNDECAYED) for p in m.parameters()]
         spared += [p for n, p in self.named_parameters() if n.endswith("level_embedding")]
-        spared += self.adapter.undecayed()
-        ids = {id(p) for p in spared}
-        learn = [p for p in self.parameters() if p.requires_grad]
-        return [
-            ParameterGroup([p for p in learn if id(p) not in ids]),
-            ParameterGroup([p for p in learn if id(p) in ids], decays=False),
-        ]
+        spared = {id(p) for p in (*spared, *self.adapter.undecayed())}
+        inside = {id(p) for n, p in self.adapter.named_parameters() if not n.startswith(QUERY_LINK)}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                rate = self.config.adapter_rate if id(parameter) in inside else 1.0
+                groups.setdefault((rate, id(parameter) not in spared), []).append(parameter)
+        return [ParameterGroup(found, *key) for key, found in groups.items()]
 
     def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
         """The frames of a clip are images of a batch; nothing passes from one to another."""

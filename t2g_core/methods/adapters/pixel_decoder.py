@@ -173,7 +173,7 @@ def sample(
 
 def at_stride(grid: Size, stride: int) -> Size:
     """Height and width at a stride, from those at stride 16; half a cell is one."""
-    return tuple(-(-side * 16 // stride) for side in grid)
+    return tuple((side * 16 + stride - 1) // stride for side in grid)  # exact in a graph too
 
 
 def resized(maps: torch.Tensor, size: Size) -> torch.Tensor:
