@@ -1,4 +1,4 @@
-"""Two methods that are as different from Time2General as a method can be, and as small."""
+"""A recurrent method with a loss of its own, as small as one can be."""
 
 from __future__ import annotations
 
@@ -16,54 +16,11 @@ from t2g_core.methods.method import (
     Method,
     MethodConfig,
     Motion,
-    ParameterGroup,
     Prediction,
     StepS,
     encode_tokens,
 )
 from t2g_core.schedule import StageConfig
-
-
-@dataclass(frozen=True)
-class ToyAdapterConfig(MethodConfig):
-    """begin: what the scalars begin with."""
-
-    begin: float = 0.0
-
-
-class ToyAdapter(Method):
-    """One learned scalar after every block of the frozen encoder, and a linear classifier."""
-
-    Config = ToyAdapterConfig
-
-    def __init__(self, config: ToyAdapterConfig, encoder: nn.Module, num_classes: int):
-        super().__init__(config, encoder, num_classes)
-        self.scales = nn.Parameter(torch.full((encoder.num_blocks,), config.begin))
-        self.classifier = nn.Conv2d(encoder.width, num_classes, 1)
-
-    def adapt(self, block: int, tokens: torch.Tensor) -> torch.Tensor:
-        return tokens * (1 + self.scales[block])
-
-    def encode(self, images: torch.Tensor) -> Features:
-        return encode_tokens(self.encoder, images, self.adapt)
-
-    def probs(self, features: Features) -> torch.Tensor:
-        logits = self.classifier(features[-1].movedim(-1, 1))
-        return F.interpolate(logits, scale_factor=4, mode="bilinear").softmax(dim=1)
-
-    def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
-        scales = ParameterGroup([self.scales], rate=0.5, decays=False)
-        return [ParameterGroup(list(self.classifier.parameters())), scales]
-
-    def step(
-        self, features: Features, state: tuple[()], motion: Motion, step_s: StepS
-    ) -> tuple[torch.Tensor, tuple[()]]:
-        return self.probs(features), state
-
-    def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
-        length = batch.images.shape[1]
-        probs = self.probs(self.encode(batch.images.flatten(0, 1)))
-        return [Prediction(probs[t::length]) for t in range(length)]
 
 
 @dataclass(frozen=True)
@@ -124,7 +81,7 @@ class ToyRecurrent(Method):
         return common | {"keep": 0.01 * self.keep.square()}
 
 
-TOYS = {"toy_adapter": ToyAdapter, "toy_recurrent": ToyRecurrent}
+TOYS = {"toy_recurrent": ToyRecurrent}
 
 
 def register() -> None:

@@ -21,7 +21,8 @@ from t2g_core.training.train import train
 HERE = Path(__file__).parent
 
 
-def test_two_processes_give_the_run_of_one(tmp_path):
+@pytest.mark.parametrize("head", ["time2general", "rein"])
+def test_two_processes_give_the_run_of_one(tmp_path, head):
     """The same micro-batches, their gradients averaged: weights agree to 1e-3 of their size.
 
     Batch norm's running statistics are those of the first process's share of the micro-batches.
@@ -30,7 +31,7 @@ def test_two_processes_give_the_run_of_one(tmp_path):
     learning rate whatever the gradient, so rounding shows where a gradient is near zero.
     """
     brightness_videos(tmp_path / "data")
-    config = small_config()
+    config = small_config(head)
     train_config = replace(config.train, accumulate=2, stages=stages(3), cached_clips=4, points=256)
     config = replace(config, train=train_config)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))

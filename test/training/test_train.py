@@ -44,7 +44,7 @@ def data(tmp_path_factory):
 
 @pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize(
-    "head", ["time2general", "no_memory", "conv", "toy_adapter", "toy_recurrent"]
+    "head", ["time2general", "no_memory", "conv", "rein", "depthforge", "toy_recurrent"]
 )
 def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch, head):
     config = small_config(head)
