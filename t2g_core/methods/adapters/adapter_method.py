@@ -6,7 +6,7 @@ Their features depend on weights that learn, so that training reads images and n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -81,6 +81,17 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
 
+class OnGrid(NamedTuple):
+    """An adapter as what an encoder calls after a block; equal to another of the same adapter."""
+
+    adapter: Adapter
+    grid: tuple[int, int]
+
+    def __call__(self, number: int, patches: torch.Tensor, *depth: torch.Tensor) -> torch.Tensor:
+        """See `Adapter`."""
+        return self.adapter(self.grid, number, patches, *depth)
+
+
 class AdapterMethod(Method):
     """An adapter inside the encoder and a Mask2Former head on the blocks that are read.
 
@@ -109,7 +120,7 @@ class AdapterMethod(Method):
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, h, w, 3) uint8 -> adapted tokens of every block that is read."""
         grid = images.shape[1] // PATCH, images.shape[2] // PATCH
-        rewrite = partial(self.adapter, grid)
+        rewrite = OnGrid(self.adapter, grid)
         return encode_tokens(self.encoder, images, rewrite, self.config.recompute)
 
     def decode(self, features: Features) -> SetPrediction:

@@ -7,7 +7,6 @@ Depth Anything V2.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Protocol
 
 import torch
@@ -16,7 +15,7 @@ from torch import nn
 from t2g_core.encoders.depth_anything import DepthConfig, build_depth_encoder
 from t2g_core.encoders.frozen_vit import AfterBlock, EncoderConfig, FrozenEncoder
 from t2g_core.images.model_input import PATCH
-from t2g_core.methods.adapters.adapter_method import Adapter, AdapterConfig, AdapterMethod
+from t2g_core.methods.adapters.adapter_method import Adapter, AdapterConfig, AdapterMethod, OnGrid
 from t2g_core.methods.adapters.pixel_decoder import STRIDES, Size, at_stride, resized
 from t2g_core.methods.adapters.rein import ReinAdapter
 from t2g_core.methods.method import ClipBatch, Features, encode_tokens, flatten_clips
@@ -191,7 +190,7 @@ class DepthForge(DepthForgeNoDepth):
         images = batch.images.flatten(0, 1)
         depth = [maps.flatten(1, 2) for maps in flatten_clips(batch.features)]
         grid = tuple(batch.features[0].shape[2:4])
-        rewrite = guided(partial(self.adapter, grid), depth)
+        rewrite = guided(OnGrid(self.adapter, grid), depth)
         return encode_tokens(self.encoder.rgb, images, rewrite, self.config.recompute)
 
 
