@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_model import ENCODER, small_config, small_method
+from small_model import ADAPTERS, ENCODER, small_config, small_method
 from torch.utils.flop_counter import FlopCounterMode
 
 from t2g_core.bench.info import count, model_info, parse_size, run_step, tensors_of
@@ -18,6 +18,7 @@ from t2g_core.config import load_config
 from t2g_core.data.datasets import FRAME_SIZES
 from t2g_core.encoders.depth_anything import DepthConfig
 from t2g_core.encoders.frozen_vit import FrozenEncoder
+from t2g_core.images.windows import Windows
 from t2g_core.training.zoom import training_zoom
 
 CONFIGS = Path(__file__).parents[2] / "config"
@@ -67,6 +68,27 @@ def test_a_stream_keeps_what_its_state_holds(head):
     info = model_info(small_config(head), (96, 64), 11)
     assert (info.state_bytes, info.clip_length) == (held, 1 if head == "conv" else 3)
     assert (held == 0) == (head == "conv")
+
+
+@pytest.mark.parametrize("head", ADAPTERS)
+def test_what_an_adapter_computes_is_not_the_encoders(head):
+    found, plain = parts(small_config(head)), parts(small_config("conv"))
+    assert found["RGB encoder"].flops == plain["RGB encoder"].flops
+    assert found["RGB encoder"].trainable == 0
+    config = small_config(head).method
+    tokens = 12 * config.tokens * config.rank  # A of every block, a part of the adapter
+    assert found["adapter"].trainable > tokens and found["adapter"].flops > 0
+    assert found["other"].flops >= 0
+
+
+def test_windows_cost_a_frame_each():
+    config = load_config(CONFIGS / "conv_head.yaml")
+    whole = {p.name: p for p in model_info(config, (512, 512), 15).parts}
+    found = model_info(config, (1024, 512), 15, Windows(512, 341))
+    for part in found.parts:
+        if part.name != "other":
+            assert part.flops == 3 * whole[part.name].flops
+            assert part.frozen == whole[part.name].frozen
 
 
 def test_depth_doubles_the_frozen_part_and_adds_a_trainable_one():

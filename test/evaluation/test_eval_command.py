@@ -227,6 +227,17 @@ def eval_json(capsys, *words) -> dict:
     return json.loads(capsys.readouterr().out)  # stdout is the object and nothing else
 
 
+def test_windows_are_averaged_and_stand_in_the_row(root, untrained, capsys):
+    words = ("--root", root, "--checkpoint", untrained)
+    whole = eval_json(capsys, *words)
+    covering = eval_json(capsys, *words, "--windows", "64/64")
+    small = eval_json(capsys, *words, "--windows", "32/16")
+    assert (whole["windows"], covering["windows"], small["windows"]) == ("none", "64/64", "32/16")
+    assert covering["iou"] == whole["iou"]
+    assert main(["eval", "--root", str(root), "--windows", "500/16"]) == 2
+    assert "expected SIZE/STRIDE in pixels such as 512/341" in capsys.readouterr().err
+
+
 def test_running_means_are_rows_of_their_own(root, untrained, capsys):
     out = untrained.parent / "out"
     words = ("--root", root, "--checkpoint", untrained, "--running-mean", 0.3, 0.7, "--out", out)

@@ -19,7 +19,7 @@ from small_model import small_method
 
 from t2g_core.cli import main
 from t2g_core.export import command
-from t2g_core.export.graphs import step_inputs, write_step
+from t2g_core.export.graphs import step_inputs, write_encoder, write_step
 from t2g_core.export.precision import FP16, INT8, convert_to_float16, quantise_encoder
 from t2g_core.runtime import engines
 from t2g_core.runtime.engines import Engine, OnnxGraph, load_graph, why_not
@@ -193,7 +193,7 @@ def test_the_manifest_says_what_the_graphs_take(exported, manifest):
         assert not re.search(rb"/(home|root|work|tmp|usr)/", graph.read_bytes())
 
 
-@pytest.mark.parametrize("head", ["deformable"])
+@pytest.mark.parametrize("head", ["deformable", "rein"])
 @torch.no_grad()
 def test_every_method_that_streams_exports(head, tmp_path):
     method = small_method(head)
@@ -204,6 +204,19 @@ def test_every_method_that_streams_exports(head, tmp_path):
         inputs = {name: x.numpy() for name, x in step_inputs(example) if name in step.inputs}
         probs, _ = method.step(example.features, example.state, example.motion, example.step_s)
         np.testing.assert_allclose(step.run(inputs)[0], probs.numpy(), atol=1e-5)
+
+
+@torch.no_grad()
+def test_an_adapter_is_part_of_the_encoders_graph(tmp_path):
+    method = small_method("rein")
+    method.adapter.scale.fill_(0.3)
+    one, other = command.examples(method)
+    write_encoder(method, one, other, tmp_path / "encoder.onnx")
+    encoder = load_graph(tmp_path / "encoder.onnx", Engine("cpu"))
+    for example in (one, other):
+        inputs = {"image": example.image.numpy(), "positions_0": example.positions[0].numpy()}
+        for found, wanted in zip(encoder.run(inputs), example.features, strict=True):
+            np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
 
 
 def test_a_method_that_cannot_be_exported_says_why_in_a_sentence(tmp_path, monkeypatch):
@@ -231,6 +244,8 @@ def test_a_folder_is_taken_where_a_checkpoint_is(exported, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["masks_received"] == 3
     assert main([*words, "--encoder-weights", "random"]) == 2
     assert "holds its own" in capsys.readouterr().err
+    assert main([*words, "--windows", "64/32"]) == 2
+    assert "sees whole frames, got 64/32" in capsys.readouterr().err
 
 
 def test_it_is_evaluated_beside_its_checkpoint(checkpoint, exported, tmp_path, capsys):
