@@ -11,17 +11,6 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-@pytest.fixture
-def toys(monkeypatch) -> None:
-    """Configs and checkpoints may name the methods of `toy_methods`."""
-    from toy_methods import TOYS
-
-    from t2g_core.config import METHODS
-
-    for name, kind in TOYS.items():
-        monkeypatch.setitem(METHODS, name, kind)
-
-
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request) -> str:
     """Where a model runs: here, and on a GPU where there is one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from toy_methods import TOYS
 
 from t2g_core.checkpoint import Checkpoint, save_checkpoint
 from t2g_core.config import Config
@@ -21,6 +20,7 @@ from t2g_core.methods.frame_head import FrameHeadConfig
 from t2g_core.methods.method import Method
 from t2g_core.methods.time2general.config import Time2GeneralConfig
 from t2g_core.methods.time2general.time2general import Time2General
+from t2g_core.methods.tv3s.tv3s import TV3SConfig
 from t2g_core.runtime.runtime import Labelling
 from t2g_core.schedule import ALL, FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
@@ -57,6 +57,7 @@ ADAPTERS = {
     "depthforge": DepthForgeConfig(tokens=12, rank=4, head=MASKS, depth=DepthConfig("random")),
     "depthforge_nodepth": DepthForgeNoDepthConfig(tokens=12, rank=4, head=MASKS, refine_stride=16),
 }
+OTHERS = {**ADAPTERS, "tv3s": TV3SConfig(dim=16, blocks=2, window=4)}
 TRAIN = TrainConfig(
     seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),
     zoom=(1.1, 2.0), max_class_share=1.0, distortion="harsh", strides=(0, 1), cached_clips=3,
@@ -80,7 +81,7 @@ def stages(iterations: int, **changes) -> tuple[StageConfig, ...]:
 
 
 def small_config(head: str = "time2general") -> Config:
-    """Input 96x64, T = 3; head: a method, or of ADAPTERS, VARIANTS, TOYS."""
+    """Input 96x64, T = 3; head: time2general, depth, linear, conv, or of OTHERS or VARIANTS."""
     if head == "time2general":
         return Config(ENCODER, (96, 64), HEAD, TRAIN)
     if head == "depth":
@@ -88,10 +89,9 @@ def small_config(head: str = "time2general") -> Config:
     if head in VARIANTS:
         return replace(small_config(), method=replace(HEAD, **VARIANTS[head]))
     train = replace(TRAIN, stages=tuple(replace(stage, trains=ALL) for stage in STAGES))
-    if head in ADAPTERS:
-        return Config(ENCODER, (96, 64), ADAPTERS[head], train)
-    method = TOYS[head].Config() if head in TOYS else FrameHeadConfig(head)
-    return Config(ENCODER, (96, 64), method, train)
+    if head in OTHERS:
+        return Config(ENCODER, (96, 64), OTHERS[head], train)
+    return Config(ENCODER, (96, 64), FrameHeadConfig(head), train)
 
 
 def small_method(head: str = "time2general", device: str = "cpu") -> Method:

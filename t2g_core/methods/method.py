@@ -39,6 +39,7 @@ class Prediction(NamedTuple):
     class_logits: torch.Tensor | None = None  # (B, stages, Q, K + 1), last: no object
     mask_embeddings: torch.Tensor | None = None  # (B, stages, Q, p)
     pixels: torch.Tensor | None = None  # (B, p, H/4, W/4)
+    auxiliary: torch.Tensor | None = None  # probabilities of a classifier that only trains
 
 
 class ClipBatch(NamedTuple):

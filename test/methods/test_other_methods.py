@@ -22,7 +22,6 @@ from t2g_core.training.train import make_optimizer
 from t2g_core.training.training_loss import TrainingLoss
 from t2g_core.training.weight_average import WeightAverage
 
-pytestmark = pytest.mark.usefixtures("toys")
 CLASSES, FRAMES = 11, 3
 
 
@@ -41,7 +40,7 @@ def batch_of(method: Method) -> ClipBatch:
 
 def train_step(method: Method) -> dict[str, float]:
     """Forward, backward and a step of the optimiser."""
-    config, (stage,) = small_config("toy_recurrent").train, stages(1)
+    config, (stage,) = small_config("tv3s").train, stages(1)
     method.train()
     method.enter_stage(stage)
     optimizer = make_optimizer(method, stage, config, None)
@@ -101,17 +100,17 @@ def test_an_average_shares_the_encoder_and_has_weights_of_its_own():
 
 
 def test_a_loss_that_is_not_named_is_an_error_and_not_left_out():
-    method = small_method("toy_recurrent")
-    assert train_step(method).keys() == {"pixel", "mtc", "keep"}
+    method = small_method("tv3s")
+    assert train_step(method).keys() == {"pixel", "mtc", "auxiliary"}
     method.loss_names = ("pixel", "mtc")
-    with pytest.raises(ValueError, match="losses gave keep; loss_names has pixel, mtc"):
+    with pytest.raises(ValueError, match="losses gave auxiliary; loss_names has pixel, mtc"):
         train_step(method)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A data set, and frozen weights on disk."""
-    root = tmp_path_factory.mktemp("toys")
+    root = tmp_path_factory.mktemp("methods")
     brightness_videos(root / "data")
     (root / "data" / "val").symlink_to(root / "data" / "train")
     torch.manual_seed(5)
@@ -133,7 +132,7 @@ def trained(source, name: str):
     return out / "model.safetensors"
 
 
-@pytest.mark.parametrize("name", [*ADAPTERS, "toy_recurrent"])
+@pytest.mark.parametrize("name", [*ADAPTERS, "tv3s"])
 def test_a_method_trains_saves_loads_and_streams(source, name):
     path = trained(source, name)
     assert not any("encoder" in tensor for tensor in load_file(path))
@@ -142,9 +141,7 @@ def test_a_method_trains_saves_loads_and_streams(source, name):
     assert columns == ",".join(names) and len(rows) == 4
     kept = list((path.parent / "clips").glob("*/*.safetensors"))
     assert kept  # clips stay on disk, with features where they may be kept
-    assert any("features.0" in load_file(clip) for clip in kept) == (
-        name in ("depthforge", "toy_recurrent")
-    )
+    assert any("features.0" in load_file(clip) for clip in kept) == (name in ("depthforge", "tv3s"))
 
     checkpoint = load_checkpoint(path)
     method = checkpoint.build()
@@ -157,9 +154,9 @@ def test_a_method_trains_saves_loads_and_streams(source, name):
     for frame in (frames[0], frames[0], frames[2]):
         result, state = segmenter.step(frame, state)
         confidences.append(result.confidence)
-    assert np.array_equal(confidences[0], confidences[1])
+    assert np.array_equal(confidences[0], confidences[1]) == (name != "tv3s")
     again, _ = segmenter.step(frames[2], segmenter.start())
-    assert np.array_equal(again.confidence, confidences[2]) == (name != "toy_recurrent")
+    assert np.array_equal(again.confidence, confidences[2]) == (name != "tv3s")
 
 
 def rows_of(capsys, *words) -> list[dict]:
@@ -170,7 +167,7 @@ def rows_of(capsys, *words) -> list[dict]:
 
 
 def test_a_recurrent_method_is_evaluated_alike_in_both_modes(source, capsys):
-    words = ("--root", source / "data", "--checkpoint", trained(source, "toy_recurrent"))
+    words = ("--root", source / "data", "--checkpoint", trained(source, "tv3s"))
     (stream,), (clip,) = (rows_of(capsys, *words, "--mode", mode) for mode in ("stream", "clip"))
     assert (stream["miou"], stream["iou"]) == (clip["miou"], clip["iou"])
     (alone,) = rows_of(capsys, *words, "--mode", "frame")
@@ -181,7 +178,7 @@ def test_a_recurrent_method_is_evaluated_alike_in_both_modes(source, capsys):
 
 def test_an_adapter_is_evaluated_beside_a_method_on_the_same_frozen_encoder(source, capsys):
     """They share the encoder, and neither sees the other's tokens."""
-    paths = [trained(source, name) for name in ("rein", "toy_recurrent")]
+    paths = [trained(source, name) for name in ("rein", "tv3s")]
     words = [word for path in paths for word in ("--checkpoint", path)]
     together = rows_of(capsys, "--root", source / "data", *words, "--running-mean", 0.5)
     assert [row["checkpoint"] for row in together] == [
@@ -193,7 +190,7 @@ def test_an_adapter_is_evaluated_beside_a_method_on_the_same_frozen_encoder(sour
 
 
 def test_info_and_bench_take_them_too(source, capsys):
-    for name, part, count in (("rein", "adapter", 2), ("toy_recurrent", "classifier", 1)):
+    for name, part, count in (("rein", "adapter", 2), ("tv3s", "TV3S head", 1)):
         trained(source, name)
         config = str(source / f"{name}.yaml")
         assert main(["info", config, "--size", "96x64", "--train-step", "--device", "cpu"]) == 0

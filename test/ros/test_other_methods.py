@@ -1,4 +1,4 @@
-"""The node runs any method: one inside the encoder, and one that it has never heard of."""
+"""The node runs any method: one inside the encoder, and a recurrent one."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.methods.method import Method
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
-NODE = Path(__file__).parents[1] / "toy_node.py"
-
 
 def saved(tmp_path: Path, method: Method, name: str) -> Path:
     """A checkpoint of it, its frozen encoder's weights beside it."""
@@ -34,14 +32,13 @@ def saved(tmp_path: Path, method: Method, name: str) -> Path:
     return tmp_path / "model.safetensors"
 
 
-@pytest.mark.usefixtures("toys")
 def test_a_recurrent_method_runs_in_the_node(tmp_path):
-    method = small_method("toy_recurrent")
+    method = small_method("tv3s")
     with torch.no_grad():
-        method.classifier.weight.mul_(20)  # as drawn, one class would win everywhere
-    checkpoint = saved(tmp_path, method, "toy_recurrent")
+        method.head.classify.weight.mul_(20)  # as drawn, one class would win everywhere
+    checkpoint = saved(tmp_path, method, "tv3s")
     offline = StreamingSegmenter.from_checkpoint(checkpoint)
-    with running(tmp_path, checkpoint, program=NODE) as harness:
+    with running(tmp_path, checkpoint) as harness:
         assert "a memory of all frames so far" in harness.words()
         state = offline.start()
         for number in range(3):

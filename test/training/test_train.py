@@ -42,9 +42,8 @@ def data(tmp_path_factory):
     return root
 
 
-@pytest.mark.usefixtures("toys")
 @pytest.mark.parametrize(
-    "head", ["time2general", "no_memory", "conv", "rein", "depthforge", "toy_recurrent"]
+    "head", ["time2general", "no_memory", "conv", "rein", "depthforge", "tv3s"]
 )
 def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch, head):
     config = small_config(head)

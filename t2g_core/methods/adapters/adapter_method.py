@@ -179,7 +179,7 @@ class AdapterMethod(Method):
         probs = torch.stack([prediction.probs for prediction in predictions], dim=1)
         losses = common_losses(probs, batch.target, train, class_weights)
         logits, embeddings, pixels = (
-            torch.cat(parts) for parts in zip(*(p[1:] for p in predictions), strict=True)
+            torch.cat(parts) for parts in zip(*(p[1:4] for p in predictions), strict=True)
         )
         target = batch.target.transpose(0, 1).flatten(0, 1)  # frame by frame, as the predictions
         found = set_loss(
