@@ -22,6 +22,7 @@ from t2g_core.methods.adapters.fada import Fada, FadaCode
 from t2g_core.methods.adapters.rein import Rein
 from t2g_core.methods.frame_head import FrameHead
 from t2g_core.methods.method import Method, MethodConfig
+from t2g_core.methods.ssp.ssp import SSP
 from t2g_core.methods.time2general.time2general import Time2General
 from t2g_core.methods.tv3s.tv3s import TV3S
 from t2g_core.schedule import TrainConfig
@@ -35,6 +36,7 @@ METHODS: dict[str, type[Method]] = {  # by the section of a config that describe
     "fada_code": FadaCode,
     "depthforge": DepthForge,
     "depthforge_nodepth": DepthForgeNoDepth,
+    "ssp": SSP,
     "tv3s": TV3S,
 }
 

@@ -18,6 +18,7 @@ from t2g_core.methods.adapters.mask2former_head import Mask2FormerConfig
 from t2g_core.methods.adapters.rein import ReinConfig
 from t2g_core.methods.frame_head import FrameHeadConfig
 from t2g_core.methods.method import Method
+from t2g_core.methods.ssp.ssp import SSPConfig
 from t2g_core.methods.time2general.config import Time2GeneralConfig
 from t2g_core.methods.time2general.time2general import Time2General
 from t2g_core.methods.tv3s.tv3s import TV3SConfig
@@ -57,7 +58,11 @@ ADAPTERS = {
     "depthforge": DepthForgeConfig(tokens=12, rank=4, head=MASKS, depth=DepthConfig("random")),
     "depthforge_nodepth": DepthForgeNoDepthConfig(tokens=12, rank=4, head=MASKS, refine_stride=16),
 }
-OTHERS = {**ADAPTERS, "tv3s": TV3SConfig(dim=16, blocks=2, window=4)}
+OTHERS = {
+    **ADAPTERS,
+    "ssp": SSPConfig(features=8),
+    "tv3s": TV3SConfig(dim=16, blocks=2, window=4),
+}
 TRAIN = TrainConfig(
     seed=0, stages=STAGES, clip_frames=3, crop_size=(96, 64),
     zoom=(1.1, 2.0), max_class_share=1.0, distortion="harsh", strides=(0, 1), cached_clips=3,

@@ -120,4 +120,5 @@ def random_clip(config: TrainConfig, classes: int) -> Clip:
     labels = blocks.repeat_interleave(32, 0).repeat_interleave(32, 1)[:height, :width]
     labels = labels.expand(config.clip_frames, -1, -1)
     labels = labels.to(torch.uint8).contiguous()
-    return Clip(images.to(torch.uint8).numpy(), labels.numpy(), MOVE_STEP_S)
+    images = images.to(torch.uint8).numpy()
+    return Clip(images, labels.numpy(), MOVE_STEP_S, images[..., 1])

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from t2g_core.methods.conv_head import conv_head
 from t2g_core.methods.method import (
     ClipBatch,
     Features,
@@ -24,7 +25,6 @@ from t2g_core.methods.token_standardizer import TokenStandardizer
 from t2g_core.schedule import TEMPORAL, StageConfig, TrainConfig
 
 LINEAR, CONV = "linear", "conv"
-WIDTH = 256  # channels of the convolutional head
 
 
 @dataclass(frozen=True)
@@ -100,21 +100,3 @@ class FrameHead(Method):
 def linear_head(width: int, num_classes: int, dropout: nn.Module) -> nn.Sequential:
     """(B, width, h, w) -> logits (B, K, h, w)."""
     return nn.Sequential(nn.BatchNorm2d(width), dropout, nn.Conv2d(width, num_classes, 1))
-
-
-def conv_head(width: int, num_classes: int, dropout: nn.Module) -> nn.Sequential:
-    """(B, width, h, w) -> logits (B, K, 2h, 2w)."""
-    return nn.Sequential(
-        nn.Conv2d(width, WIDTH, 1),
-        nn.BatchNorm2d(WIDTH),
-        nn.ReLU(),
-        nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
-        nn.BatchNorm2d(WIDTH),
-        nn.ReLU(),
-        nn.Upsample(scale_factor=2, mode="bilinear"),
-        nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
-        nn.BatchNorm2d(WIDTH),
-        nn.ReLU(),
-        dropout,
-        nn.Conv2d(WIDTH, num_classes, 1),
-    )

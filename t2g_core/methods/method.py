@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
     class_logits: torch.Tensor | None = None  # (B, stages, Q, K + 1), last: no object
     mask_embeddings: torch.Tensor | None = None  # (B, stages, Q, p)
     pixels: torch.Tensor | None = None  # (B, p, H/4, W/4)
-    auxiliary: torch.Tensor | None = None  # probabilities of a classifier that only trains
+    beside: torch.Tensor | None = None  # what a method's own losses read beside these
 
 
 class ClipBatch(NamedTuple):
@@ -103,6 +103,8 @@ class Method(nn.Module):
     recurrent: the state carries all frames so far, so that a video is never cut into clips.
     cacheable: some of the features, those of `frozen_features`, depend on a frame and on frozen
         weights alone. Training keeps them on disk and hands them to `predict_clip`.
+    undistorted_motion: whether training finds motion in the frames as they were before they were
+        distorted.
     loss_names: what `losses` may return, in the order of the log's columns.
     """
 
@@ -110,6 +112,7 @@ class Method(nn.Module):
     clip_length: int = 1
     recurrent: bool = False
     cacheable: bool = False
+    undistorted_motion: bool = False
     loss_names: tuple[str, ...] = ("pixel", "jaccard", "mtc")
 
     def __init__(self, config: MethodConfig, encoder: nn.Module, num_classes: int):

@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "head", ["time2general", "no_memory", "conv", "rein", "depthforge", "tv3s"]
+    "head", ["time2general", "no_memory", "conv", "rein", "depthforge", "ssp", "tv3s"]
 )
 def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch, head):
     config = small_config(head)

@@ -222,7 +222,7 @@ class TV3S(Method):
         maps = self.head.narrowed(u).unflatten(0, (clips, length))
         logits, _ = self.head(maps, self.head.start(clips, tuple(maps.shape[-2:])), CHUNK)
         probs = logits.float().softmax(dim=2)
-        return [Prediction(probs[:, t], auxiliary=auxiliary[:, t]) for t in range(length)]
+        return [Prediction(probs[:, t], beside=auxiliary[:, t]) for t in range(length)]
 
     def losses(
         self,
@@ -235,7 +235,7 @@ class TV3S(Method):
         auxiliary classifier, and the consistency loss where it weighs something."""
         newest, target = predictions[-1].probs[:, None], batch.target
         found = common_losses(newest, target[:, -1:], train, class_weights)
-        auxiliary = torch.stack([prediction.auxiliary for prediction in predictions], dim=1)
+        auxiliary = torch.stack([prediction.beside for prediction in predictions], dim=1)
         loss = pixel_loss(auxiliary, target, class_weights)
         found["auxiliary"] = AUXILIARY_WEIGHT * train.pixel_weight * loss
         if train.mtc_weight and len(predictions) > 1:

@@ -29,7 +29,7 @@ from t2g_core.training.clips.sampler import Clip
 from t2g_core.training.source import SourcePrints
 from t2g_core.whole_files import replacing
 
-LAYOUT = 2  # of the files; those of another one are made anew
+LAYOUT = 3  # of the files; those of another one are made anew
 SAMPLING = (
     "seed",
     "clip_frames",
@@ -47,12 +47,13 @@ class TrainingClip(NamedTuple):
 
     images (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8; step_s () float32, see `Clip`; features:
     one (T, h, w, C) of the run's precision each, none for a method that is not `cacheable`;
-    motion_images (T, h', w') uint8, see `Prepared`, or None.
+    motion_images (T, h', w') uint8, see `Prepared`, or None; grey (T, H, W) uint8, see `Clip`.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     step_s: torch.Tensor
+    grey: torch.Tensor
     features: tuple[torch.Tensor, ...] = ()
     motion_images: torch.Tensor | None = None
 
@@ -67,13 +68,13 @@ def make_clip(method: Method, clip: Clip, device: str, precision: str) -> Traini
             features = method.frozen_features(images.to(device))
         dtype = torch.bfloat16 if precision == BF16 else torch.float32
         features = tuple(maps.to(dtype).cpu() for maps in features)
-    labels, step_s = torch.from_numpy(clip.labels), torch.tensor(clip.step_s)
-    return TrainingClip(images, labels, step_s, features)
+    labels, grey = torch.from_numpy(clip.labels), torch.from_numpy(clip.grey)
+    return TrainingClip(images, labels, torch.tensor(clip.step_s), grey, features)
 
 
 def keep(path: Path, clip: TrainingClip) -> None:
     """Write a clip; a run that is killed here leaves no torn file."""
-    tensors = {"images": clip.images, "labels": clip.labels, "step_s": clip.step_s}
+    tensors = {name: getattr(clip, name) for name in ("images", "labels", "step_s", "grey")}
     tensors |= {f"features.{i}": maps.contiguous() for i, maps in enumerate(clip.features)}
     with replacing(path) as partial:
         save_file(tensors, partial)
@@ -87,6 +88,7 @@ def read_clip(path: Path, frames: slice) -> TrainingClip:
             file.get_slice("images")[frames],
             file.get_slice("labels")[frames],
             file.get_tensor("step_s"),
+            file.get_slice("grey")[frames],
             tuple(file.get_slice(f"features.{i}")[frames] for i in range(count)),
         )
 
@@ -94,7 +96,10 @@ def read_clip(path: Path, frames: slice) -> TrainingClip:
 def with_motion_images(method: Method, clip: TrainingClip) -> TrainingClip:
     """The clip with what the method finds motion from."""
     height, width = clip.images.shape[1:3]
-    prepared = [method.prepare(image, (width, height)) for image in clip.images.numpy()]
+    images = clip.images.numpy()
+    if method.undistorted_motion:
+        images = clip.grey[..., None].expand(-1, -1, -1, 3).contiguous().numpy()
+    prepared = [method.prepare(image, (width, height)) for image in images]
     if prepared[0].motion_image is None:
         return clip
     seen = np.stack([frame.motion_image for frame in prepared])
@@ -153,7 +158,7 @@ class DistortedClips:
     def _make(self, number: int, frames: slice = slice(None)) -> TrainingClip:  # noqa: B008, a value
         """Some frames of a clip, the others not encoded."""
         clip = self.sampler(number)
-        clip = Clip(clip.images[frames], clip.labels[frames], clip.step_s)
+        clip = Clip(clip.images[frames], clip.labels[frames], clip.step_s, clip.grey[frames])
         return make_clip(self.method, clip, self.device, self.precision)
 
     def missing(self, indices: Iterable[int]) -> list[int]:
@@ -198,7 +203,8 @@ class PlainFrames:
             if mirrored:
                 image, label = image[:, ::-1], label[:, ::-1]
             image, label = np.ascontiguousarray(image), np.ascontiguousarray(label)
-            clip = Clip(image[None], label[None], step_s=0.0)
+            grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+            clip = Clip(image[None], label[None], 0.0, grey[None])
             keep(path, make_clip(self.method, clip, self.device, self.precision))
         clip = read_clip(path, slice(0, 1))
         return with_motion_images(self.method, clip) if moves else clip
@@ -220,6 +226,7 @@ def cut(clip: TrainingClip, left: int, top: int, size: tuple[int, int]) -> Train
         window(clip.images),
         window(clip.labels),
         clip.step_s,
+        window(clip.grey),
         tuple(map(window, clip.features)),
         None if clip.motion_images is None else window(clip.motion_images),
     )
@@ -232,6 +239,7 @@ def joined(parts: list[TrainingClip], step_s: float) -> TrainingClip:
         torch.cat([part.images for part in parts]),
         torch.cat([part.labels for part in parts]),
         torch.tensor(step_s),
+        torch.cat([part.grey for part in parts]),
         tuple(torch.cat(maps) for maps in zip(*(part.features for part in parts), strict=True)),
         None if seen[0] is None else torch.cat(seen),
     )

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from t2g_core.data.video import Video, VideoFrame
@@ -25,11 +26,13 @@ from t2g_core.training.clips.augment import (
 
 class Clip(NamedTuple):
     """images (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8 class ids, 255 void; step_s: time
-    between two of its frames [s], 0 for a single frame."""
+    between two of its frames [s], 0 for a single frame; grey (T, H, W) uint8: the images before
+    they were distorted."""
 
     images: np.ndarray
     labels: np.ndarray
     step_s: float
+    grey: np.ndarray
 
 
 class ClipSampler:
@@ -69,11 +72,12 @@ class ClipSampler:
             apply_crop(read_image(frame.image_path), crop, size, label=False)
             for frame, crop in zip(frames, crops, strict=True)
         ]
+        grey = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images])
         images = [image.astype(np.float32) / 255 for image in images]
         images = distort_clip(images, rng, self.config.distortion)
         images = [(image * 255).round().astype(np.uint8) for image in images]
         cut = [apply_crop(y, crop, size, label=True) for y, crop in zip(labels, crops, strict=True)]
-        return Clip(np.stack(images), np.stack(cut), step_s if stride else MOVE_STEP_S)
+        return Clip(np.stack(images), np.stack(cut), step_s if stride else MOVE_STEP_S, grey)
 
     def labelled(self, index: int) -> list[int]:
         """Positions of clip number `index` that have a label; never empty."""

@@ -142,7 +142,7 @@ def test_images_features_labels_and_motion_images_are_cut_at_the_same_place():
     columns = torch.arange(4).repeat_interleave(16)
     labels = (rows * 4 + columns)[None].to(torch.uint8)  # each pixel: the number of its token
     images, seen = labels[..., None].expand(-1, -1, -1, 3), labels[:, ::2, ::2]
-    clip = TrainingClip(images, labels, torch.tensor(0.1), (features,), seen)
+    clip = TrainingClip(images, labels, torch.tensor(0.1), images[..., 0], (features,), seen)
     window = cut(clip, left=1, top=1, size=(48, 32))
     expected = [5, 6, 7, 9, 10, 11]
     assert window.features[0].flatten().tolist() == expected
