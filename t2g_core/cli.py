@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("t2g_core.training.train", "train a model on one labelled source domain"),
     "eval": ("t2g_core.evaluation.command", "accuracy and video consistency of checkpoints"),
     "ablate": ("t2g_core.training.ablate", "train and evaluate configs under seeds, one table"),
+    "compare": ("t2g_core.compare.command", "train, try and time methods by a plan, one report"),
     "data": (
         "t2g_core.training.data_command",
         "check a data set, print its classes, corrupt its images",

@@ -1,0 +1,201 @@
+"""`t2g compare`: train and try every method of a plan alike, and write one report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from t2g_core.compare.costs import Cost, measure_costs
+from t2g_core.compare.page import write_page
+from t2g_core.compare.plan import Plan, Target, read_plan
+from t2g_core.compare.report import Score, as_markdown, write_tables
+from t2g_core.device import AUTO, find_device, find_precision
+from t2g_core.evaluation.comparison import EvaluateOptions, evaluate
+from t2g_core.training.train import TrainOptions, train
+
+MODEL, SCORES, COSTS = "model.safetensors", "scores.json", "costs.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``t2g compare``."""
+    parser.description = (
+        "Train every method of a plan on every source under the same budget, try all of them on "
+        "the targets, measure what a step costs, and write report.html (one page with tables and "
+        "pictures), report.md, scores.csv and report.json. A stopped run goes on where it was."
+    )
+    parser.add_argument("plan", type=Path, help="e.g. config/compare/camvid.yaml")
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="a folder of the plan's sources and targets; repeat it for each name",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="runs and report; goes on there")
+    parser.add_argument("--cache", type=Path, help="folder for clips (default: OUT/clips)")
+    parser.add_argument(
+        "--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="as of `t2g train`")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="times that each step is timed (default: %(default)s)"
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A plan, its folders, and where and on what it runs."""
+
+    plan: Plan
+    roots: dict[str, Path]
+    out: Path
+    cache: Path
+    device: str
+    workers: int
+
+    def folder(self, source: str, method: str, seed: int) -> Path:
+        """Where a method's training is kept."""
+        return self.out / "runs" / source / method / f"seed{seed}"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, try and time what is not done yet; write the report after each step."""
+    plan = read_plan(args.plan)
+    roots = read_roots(args.root, plan)
+    cache = args.cache or args.out / "clips"
+    job = Run(plan, roots, args.out, cache, find_device(args.device), args.workers)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for seed in plan.seeds:
+        for source in plan.sources:
+            for method in plan.methods:
+                print(f"{method} on {source}, seed {seed}", file=sys.stderr)
+                if not train_one(job, source, method, seed):
+                    return 130
+    costs = keep(
+        args.out / COSTS,
+        {"configs": configs_of(plan), "device": job.device, "rounds": args.rounds},
+        lambda: [asdict(cost) for cost in measure_costs(plan, job.device, args.rounds)],
+    )
+    scores = [score for seed in plan.seeds for score in try_all(job, seed)]
+    found = [Score(**one) for one in scores]
+    write_tables(args.out, found, [Cost(**one) for one in costs])
+    write_page(args.out, args.plan.stem, plan, found, [Cost(**one) for one in costs])
+    print(as_markdown(found, [Cost(**one) for one in costs]))
+    print(f"the report is {args.out / 'report.html'}", file=sys.stderr)
+    return 0
+
+
+def read_roots(words: list[str], plan: Plan) -> dict[str, Path]:
+    """`NAME=DIR` of every folder that the plan names; ValueError where some are missing or more."""
+    pairs = dict(word.partition("=")[::2] for word in words)
+    missing, more = sorted(plan.roots() - set(pairs)), sorted(set(pairs) - plan.roots())
+    if missing or more:
+        raise ValueError(
+            f"--root: expected NAME=DIR of {', '.join(sorted(plan.roots()))}, "
+            f"got {', '.join(sorted(pairs)) or 'none'}"
+        )
+    for name, folder in pairs.items():
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"--root {name}: no folder {folder}")
+    return {name: Path(folder) for name, folder in pairs.items()}
+
+
+def configs_of(plan: Plan) -> dict[str, dict]:
+    """Of every method, under the first seed."""
+    return {name: plan.config(name, plan.seeds[0]).as_mapping() for name in plan.methods}
+
+
+def train_one(job: Run, source: str, method: str, seed: int) -> bool:
+    """Train or go on; False where Ctrl-C stopped it."""
+    where = job.plan.sources[source]
+    options = TrainOptions(
+        root=job.roots[where.root],
+        out=job.folder(source, method, seed),
+        data=where.data,
+        split=where.split,
+        cache=job.cache,
+        device=job.device,
+        validate_every=1_000_000,
+        validation_frames=0,
+        workers=job.workers,
+    )
+    return train(job.plan.config(method, seed), options)
+
+
+def try_all(job: Run, seed: int) -> list[dict]:
+    """Scores of all methods of a seed on all targets."""
+    found = []
+    for name, target in job.plan.targets.items():
+        for source in target.sources:
+            out = job.out / "tried" / f"{source}_{name}_seed{seed}"
+            out.mkdir(parents=True, exist_ok=True)
+            options = evaluation(job, source, target, seed, out)
+            configs = {m: job.plan.config(m, seed).as_mapping() for m in job.plan.methods}
+            key = {"configs": configs, "options": asdict(options)}
+            found += keep(
+                out / SCORES,
+                key,
+                lambda o=options, s=source, n=name: scores_of(job, o, s, n, seed),
+            )
+    return found
+
+
+def evaluation(job: Run, source: str, target: Target, seed: int, out: Path) -> EvaluateOptions:
+    """All methods of a source on one target, in one run."""
+    return EvaluateOptions(
+        root=job.roots[target.root],
+        checkpoints=tuple(job.folder(source, m, seed) / MODEL for m in job.plan.methods),
+        data=target.data,
+        split=target.split,
+        corruptions=target.corruptions,
+        severity=target.severity,
+        seeding=target.seeding,
+        every=target.every,
+        running_means=job.plan.running_means,
+        frame_path=job.plan.frame_paths,
+        device=job.device,
+        precision=find_precision(AUTO, job.device),
+        windows=target.windows,
+        figures=out,
+    )
+
+
+def scores_of(
+    job: Run, options: EvaluateOptions, source: str, target: str, seed: int
+) -> list[dict]:
+    """Evaluate; the checkpoints' paths become the methods' names."""
+    names = {str(job.folder(source, m, seed) / MODEL): m for m in job.plan.methods}
+    found = []
+    for row in evaluate(options):
+        path = next(path for path in names if row["checkpoint"].startswith(path))
+        found.append(
+            asdict(
+                Score(
+                    method=names[path] + row["checkpoint"].removeprefix(path),
+                    source=source,
+                    target=target,
+                    condition=row["corruption"],
+                    seed=seed,
+                    miou=row["miou"],
+                    vc8=row["vc8"]["correct"],
+                    vc16=row["vc16"]["correct"],
+                    iou=row["iou"],
+                )
+            )
+        )
+    return found
+
+
+def keep(path: Path, key: dict, make) -> list[dict]:
+    """What `make` gives, or gave before under the very same key."""
+    key = json.loads(json.dumps(key, default=str))
+    if path.is_file():
+        document = json.loads(path.read_text())
+        if document["key"] == key:
+            return document["rows"]
+    rows = make()
+    path.write_text(json.dumps({"key": key, "rows": rows}, indent=2) + "\n")
+    return rows

@@ -1,0 +1,178 @@
+"""A comparison as one HTML page that needs no other file: tables, and pictures of its scores."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from t2g_core.compare.costs import Cost
+from t2g_core.compare.plan import Plan
+from t2g_core.compare.report import Score, cost_table, tables_of
+from t2g_core.training.ablation_table import write_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { border: 1px solid #ccc; padding: .25rem .6rem; text-align: left; white-space: nowrap; }
+th { background: #f2f2f2; } img { max-width: 100%; } .wide { overflow-x: auto; }
+"""
+
+
+def write_page(
+    folder: Path, name: str, plan: Plan, scores: Sequence[Score], costs: Sequence[Cost]
+) -> None:
+    """Write ``report.html`` into the folder of a comparison.
+
+    Pictures that the evaluation drew there, of frames and of neighbouring frames, are put in.
+    """
+    parts = [
+        f"<h1>Comparison {escape(name)}</h1>",
+        "<p>mIoU / VC8 / VC16 in percent. VC counts a pixel whose prediction is constant over the "
+        "window of frames and right. ± is the deviation over the seeds "
+        f"{', '.join(map(str, plan.seeds))}.</p>",
+    ]
+    for (title, lines), (source, target) in zip(
+        tables_of(scores).items(), dict.fromkeys((s.source, s.target) for s in scores), strict=True
+    ):
+        chosen = [s for s in scores if (s.source, s.target) == (source, target)]
+        parts += [f"<h2>{escape(title)}</h2>", table(lines)]
+        parts.append(picture(stability(chosen), f"accuracy against stability, {title}"))
+        parts.append(picture(classes(chosen), f"IoU of each class, {title}"))
+        for seed in plan.seeds:
+            tried = folder / "tried" / f"{source}_{target}_seed{seed}"
+            for path in sorted(tried.glob("*.png")):
+                about = f"{path.stem.replace('_', ' ')}, {title}, seed {seed}"
+                parts += [f"<h3>{escape(about)}</h3>", image(path.read_bytes(), about)]
+    parts += ["<h2>Cost of a step</h2>", table(cost_table(costs))]
+    parts.append(picture(against_cost(scores, costs), "accuracy against the time of a step"))
+    curves = loss_curves(folder, plan)
+    if curves:
+        parts += ["<h2>Losses</h2>", image(curves, "losses of all trainings")]
+    body = "\n".join(parts)
+    (folder / "report.html").write_text(
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(name)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
+
+
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, the first the head."""
+    head, *rest = lines
+    rows = ["".join(f"<th>{escape(cell)}</th>" for cell in head)]
+    rows += ["".join(f"<td>{escape(cell)}</td>" for cell in line) for line in rest]
+    return f'<div class="wide"><table>{"".join(f"<tr>{row}</tr>" for row in rows)}</table></div>'
+
+
+def image(png: bytes, about: str) -> str:
+    """A picture within the page."""
+    data = base64.b64encode(png).decode()
+    return f'<p><img alt="{escape(about)}" src="data:image/png;base64,{data}"></p>'
+
+
+def picture(figure: Figure, about: str) -> str:
+    """A drawn figure within the page."""
+    from matplotlib import pyplot as plt
+
+    stream = io.BytesIO()
+    figure.tight_layout()
+    figure.savefig(stream, format="png", dpi=110)
+    plt.close(figure)
+    return image(stream.getvalue(), about)
+
+
+def stability(scores: Sequence[Score]) -> Figure:
+    """mIoU against VC8, a panel a condition, a dot a method."""
+    conditions = list(dict.fromkeys(s.condition for s in scores))
+    figure, axes = panels(len(conditions))
+    for axis, condition in zip(axes, conditions, strict=True):
+        for method in dict.fromkeys(s.method for s in scores):
+            found = [s for s in scores if (s.method, s.condition) == (method, condition)]
+            dot(axis, method, average(found, "vc8"), average(found, "miou"))
+        axis.set(title=condition, xlabel="VC8 [%]", ylabel="mIoU [%]")
+    legend(axes[-1])
+    return figure
+
+
+def against_cost(scores: Sequence[Score], costs: Sequence[Cost]) -> Figure:
+    """Mean mIoU over all conditions against the time of a step, a panel a kind of windows."""
+    kinds = list(dict.fromkeys(cost.windows for cost in costs))
+    figure, axes = panels(len(kinds))
+    for axis, windows in zip(axes, kinds, strict=True):
+        for cost in (c for c in costs if c.windows == windows):
+            found = [s for s in scores if s.method == cost.method]
+            dot(axis, cost.method, cost.over_reference, average(found, "miou"))
+        title = "whole frames" if windows == "none" else f"windows {windows}"
+        axis.set(title=title, xlabel="step ÷ the reference's step", ylabel="mean mIoU [%]")
+    legend(axes[-1])
+    return figure
+
+
+def classes(scores: Sequence[Score]) -> Figure:
+    """IoU by class under the first condition, a bar a method."""
+    import numpy as np
+
+    condition = scores[0].condition
+    chosen = [s for s in scores if s.condition == condition]
+    methods, names = list(dict.fromkeys(s.method for s in chosen)), list(chosen[0].iou)
+    figure, (axis,) = panels(1, width=12)
+    width = 0.8 / len(methods)
+    for k, method in enumerate(methods):
+        found = [s.iou for s in chosen if s.method == method]
+        means = [mean([iou[name] or 0.0 for iou in found]) for name in names]
+        axis.bar(np.arange(len(names)) + k * width, means, width, label=method)
+    axis.set_xticks(np.arange(len(names)) + 0.4, names, rotation=30, ha="right")
+    axis.set(title=condition, ylabel="IoU [%]")
+    axis.legend(fontsize="small", ncols=2)
+    return figure
+
+
+def panels(count: int, width: float = 4.5) -> tuple[Figure, list]:
+    """A figure of so many panels in a row."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, count, figsize=(width * count, 4), squeeze=False)
+    return figure, list(axes[0])
+
+
+def dot(axis, label: str, x: float | None, y: float | None) -> None:
+    """A labelled dot, where both values exist."""
+    if x is not None and y is not None:
+        axis.scatter([x], [y], label=label)
+
+
+def legend(axis) -> None:
+    """Of the dots, where there are any."""
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize="small")
+
+
+def average(scores: Sequence[Score], name: str) -> float | None:
+    """Mean of a score that all have; None without one."""
+    values = [getattr(score, name) for score in scores]
+    return None if not values or None in values else mean(values)
+
+
+def loss_curves(folder: Path, plan: Plan) -> bytes | None:
+    """The losses of all trainings as a PNG."""
+    logs = {
+        f"{method} on {source}, seed {seed}": folder / "runs" / source / method / f"seed{seed}"
+        for source in plan.sources
+        for method in plan.methods
+        for seed in plan.seeds
+    }
+    found = {name: run / "log.csv" for name, run in logs.items() if (run / "log.csv").is_file()}
+    if not found:
+        return None
+    write_curves(folder, found)
+    return (folder / "curves.png").read_bytes()

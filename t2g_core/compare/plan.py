@@ -1,0 +1,138 @@
+"""A comparison as one YAML: which methods, trained on which sources, tried on which targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from t2g_core.config import Config, from_mapping, load_mapping, read_config, refuse_unknown
+from t2g_core.config import with_value as changed
+from t2g_core.data.corruptions import SEEDINGS, SEVERITY
+from t2g_core.data.datasets import NAMES
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """config: a YAML of a model and its training, found from where the command runs."""
+
+    config: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is trained on: a data set's name and split; root: which folder of the command line."""
+
+    root: str
+    data: str = "camvid"
+    split: str = "train"
+
+    def __post_init__(self):
+        check_name(self.data)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is tried: as the options of `t2g eval` of these names, and the sources that try it."""
+
+    root: str
+    sources: tuple[str, ...]
+    data: str = "camvid"
+    split: str = "val"
+    corruptions: tuple[str, ...] = ("clean",)
+    severity: int = SEVERITY
+    seeding: str = "frame"
+    every: int = 1
+    windows: str = ""
+
+    def __post_init__(self):
+        check_name(self.data)
+        if self.seeding not in SEEDINGS:
+            raise ValueError(f"seeding: expected one of {SEEDINGS}, got {self.seeding!r}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """methods, sources, targets by name. seeds: every method is trained under each. changes: keys
+    of a config, `section.key`, which all methods take: the common budget.
+
+    running_means, frame_paths: as of `t2g eval`. reference: the method to whose step the others'
+        times are ratios.
+    """
+
+    methods: dict[str, MethodPlan]
+    sources: dict[str, Source]
+    targets: dict[str, Target]
+    reference: str
+    seeds: tuple[int, ...] = (0,)
+    changes: dict[str, object] | None = None
+    running_means: tuple[float, ...] = ()
+    frame_paths: bool = False
+
+    def config(self, method: str, seed: int) -> Config:
+        """A method's config with the common budget and a seed."""
+        path = self.methods[method].config
+        mapping = load_mapping(path)
+        for key, value in ((self.changes or {}) | {"train.seed": seed}).items():
+            mapping = changed(mapping, key, value)
+        return read_config(mapping, Path(path).name)
+
+    def roots(self) -> set[str]:
+        """Folders that the command line has to name."""
+        return {one.root for one in (*self.sources.values(), *self.targets.values())}
+
+
+def check_name(data: str) -> None:
+    """Raise ValueError for a data set that is none."""
+    if data not in NAMES:
+        raise ValueError(f"data: expected one of {', '.join(NAMES)}, got {data!r}")
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        FileNotFoundError: no such file, or no config of a method.
+        ValueError: a key that is missing, unknown or of another type, named with its section; a
+            target of a source that is not in the plan; a config that cannot be trained.
+    """
+    mapping, where = load_mapping(path), path.name
+    kinds = {"methods": MethodPlan, "sources": Source, "targets": Target}
+    parts = {}
+    for section, kind in kinds.items():
+        found = mapping.pop(section, None)
+        if not isinstance(found, dict) or not found:
+            raise ValueError(
+                f"{where}.{section}: expected names, each with its keys, got {found!r}"
+            )
+        parts[section] = {
+            name: from_mapping(kind, value, f"{where}.{section}.{name}")
+            for name, value in found.items()
+        }
+    changes = mapping.pop("changes", None) or {}
+    if not isinstance(changes, dict):
+        raise ValueError(f"{where}.changes: expected keys of a config, got {changes!r}")
+    options = {"reference", "seeds", "running_means", "frame_paths"}
+    refuse_unknown(mapping, options, where)
+    rest = from_mapping(_Options, mapping, where)
+    plan = Plan(**parts, changes=changes, **vars(rest))
+    if plan.reference not in plan.methods:
+        raise ValueError(
+            f"{where}.reference: expected a method of the plan, got {plan.reference!r}"
+        )
+    for name, target in plan.targets.items():
+        for source in set(target.sources) - set(plan.sources):
+            raise ValueError(f"{where}.targets.{name}: no source {source} in the plan")
+    for method in plan.methods:
+        if plan.config(method, plan.seeds[0]).train is None:
+            raise ValueError(f"{where}.methods.{method}: its config has no section train")
+    return plan
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The keys of a plan that are no section."""
+
+    reference: str
+    seeds: tuple[int, ...] = (0,)
+    running_means: tuple[float, ...] = ()
+    frame_paths: bool = False

@@ -1,0 +1,114 @@
+"""Scores and costs of a comparison as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from t2g_core.compare.costs import Cost
+
+
+@dataclass(frozen=True)
+class Score:
+    """One method, trained on a source under a seed, on a target under a condition: percent, or None
+    where a score does not exist. iou: by class."""
+
+    method: str
+    source: str
+    target: str
+    condition: str
+    seed: int
+    miou: float | None
+    vc8: float | None
+    vc16: float | None
+    iou: dict[str, float | None]
+
+
+def tables_of(scores: Sequence[Score]) -> dict[str, list[list[str]]]:
+    """A table for each source and target by its title: a row a method, a column a condition, cells
+    `mIoU / VC8 / VC16`; the first line is the head."""
+    tables: dict[str, list[list[str]]] = {}
+    for source, target in dict.fromkeys((s.source, s.target) for s in scores):
+        chosen = [s for s in scores if (s.source, s.target) == (source, target)]
+        conditions = list(dict.fromkeys(s.condition for s in chosen))
+        lines = [["method", *conditions]]
+        for method in dict.fromkeys(s.method for s in chosen):
+            cells = [
+                cell([s for s in chosen if (s.method, s.condition) == (method, condition)])
+                for condition in conditions
+            ]
+            lines.append([method, *cells])
+        tables[f"{source} → {target}"] = lines
+    return tables
+
+
+def cell(scores: Sequence[Score]) -> str:
+    """`72.3 / 97.1 / 97.5`: means over the seeds, ± their deviation where there are two or more."""
+    return " / ".join(
+        spread([getattr(s, name) for s in scores]) for name in ("miou", "vc8", "vc16")
+    )
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """Mean and sample deviation; `-` where one does not exist."""
+    if not values or None in values:
+        return "-"
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def cost_table(costs: Sequence[Cost]) -> list[list[str]]:
+    """A row a method and kind of windows; the first line is the head."""
+    head = [
+        "method",
+        "windows",
+        "trainable",
+        "GFLOPs a step",
+        "step [s]",
+        "step ÷ reference",
+        "state",
+    ]
+    return [
+        head,
+        *(
+            [
+                cost.method,
+                cost.windows,
+                f"{cost.trainable / 1e6:.2f} M",
+                f"{cost.gflops:.1f}",
+                f"{cost.step_s:.3f}",
+                f"{cost.over_reference:.2f}",
+                f"{cost.state_bytes / 1e6:.1f} MB",
+            ]
+            for cost in costs
+        ),
+    ]
+
+
+def as_markdown(scores: Sequence[Score], costs: Sequence[Cost]) -> str:
+    """All tables."""
+    parts = [f"## {title}\n\n{grid(lines)}" for title, lines in tables_of(scores).items()]
+    seeds = ", ".join(map(str, sorted({s.seed for s in scores})))
+    legend = f"mIoU / VC8 / VC16 in percent, VC in the reading `correct`; seeds {seeds}."
+    return "\n\n".join([legend, *parts, f"## Cost of a step\n\n{grid(cost_table(costs))}"]) + "\n"
+
+
+def grid(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as a Markdown table."""
+    head, *rest = ("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([head, "|" + " --- |" * len(lines[0]), *rest])
+
+
+def write_tables(folder: Path, scores: Sequence[Score], costs: Sequence[Cost]) -> None:
+    """Write ``report.md``, ``report.json``, and ``scores.csv`` with a line for each score."""
+    (folder / "report.md").write_text(as_markdown(scores, costs))
+    document = {"scores": [asdict(s) for s in scores], "costs": [asdict(c) for c in costs]}
+    (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n")
+    with (folder / "scores.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [n for n in Score.__dataclass_fields__ if n != "iou"])
+        writer.writeheader()
+        for score in scores:
+            writer.writerow({n: v for n, v in asdict(score).items() if n != "iou"})

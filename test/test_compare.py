@@ -1,0 +1,142 @@
+"""`t2g compare`: a plan of two methods, two targets and a report that needs no other file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import save_file
+from small_model import ENCODER, small_config, stages
+from small_runs import brightness_videos, plain
+
+from t2g_core.cli import main
+from t2g_core.compare.plan import read_plan
+from t2g_core.compare.report import Score, cell, tables_of
+from t2g_core.encoders.frozen_vit import FrozenEncoder
+
+PLANS = sorted((Path(__file__).parents[1] / "config" / "compare").glob("*.yaml"))
+
+
+def score(method: str, seed: int, miou: float | None, condition: str = "clean") -> Score:
+    return Score(method, "a", "b", condition, seed, miou, 50.0, None, {"road": 1.0})
+
+
+def test_cells_are_means_over_the_seeds_by_hand():
+    assert cell([score("x", 0, 10.0), score("x", 1, 14.0)]) == "12.0 ± 2.8 / 50.0 ± 0.0 / -"
+    assert cell([score("x", 0, None)]) == "- / 50.0 / -"
+    lines = tables_of([score("x", 0, 1.0), score("x", 0, 2.0, "fog"), score("y", 0, 3.0)])["a → b"]
+    assert lines == [
+        ["method", "clean", "fog"],
+        ["x", "1.0 / 50.0 / -", "2.0 / 50.0 / -"],
+        ["y", "3.0 / 50.0 / -", "- / - / -"],
+    ]
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_the_plans_of_the_repository_can_be_read(path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[1])
+    plan = read_plan(path)
+    assert plan.reference in plan.methods and plan.roots()
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """Two methods on six frames, which are their own targets."""
+    monkeypatch.chdir(tmp_path)
+    brightness_videos(tmp_path / "data")
+    shutil.copytree(tmp_path / "data" / "train", tmp_path / "data" / "val")
+    save_file(FrozenEncoder(ENCODER).vit.state_dict(), tmp_path / "encoder.safetensors")
+    for name in ("conv", "tv3s"):
+        config = small_config(name)
+        encoder = replace(config.encoder, weights=str(tmp_path / "encoder.safetensors"))
+        config = replace(config, encoder=encoder)
+        Path(f"{name}.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))
+    mapping = {
+        "reference": "conv",
+        "running_means": [0.5],
+        "changes": {"train.stages": [vars(stage) for stage in stages(2, frames_per_step=3)]},
+        "methods": {name: {"config": f"{name}.yaml"} for name in ("conv", "tv3s")},
+        "sources": {"drive": {"root": "here"}},
+        "targets": {
+            "val": {"root": "here", "sources": ["drive"], "corruptions": ["clean", "fog"]},
+            "slow": {"root": "here", "sources": ["drive"], "every": 2, "windows": "64/32"},
+        },
+    }
+    Path("plan.yaml").write_text(yaml.safe_dump(mapping))
+    return mapping
+
+
+class Page(HTMLParser):
+    """What a browser would have to load, and the cells of tables."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.sources: list[str] = []
+        self.cells: list[str] = []
+        self._in_cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self._in_cell = tag in ("td", "th")
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data):
+        if self._in_cell:
+            self.cells.append(data)
+            self._in_cell = False
+
+
+WORDS = ["compare", "plan.yaml", "--root", "here=data", "--out", "out", "--rounds", "1"]
+
+
+def test_a_plan_is_trained_tried_timed_and_reported_once(plan, capsys):
+    assert main(WORDS) == 0
+    first = capsys.readouterr()
+    assert first.out.count("| tv3s |") == 4  # on two targets, on whole frames and windows
+    page = Page(Path("out/report.html").read_text())
+    assert len(page.sources) >= 6  # scatters, classes, sheets, costs, losses
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert {"conv", "conv + mean 0.5", "tv3s", "step ÷ reference"} <= set(page.cells)
+    document = json.loads(Path("out/report.json").read_text())
+    assert len(document["scores"]) == 3 * 3 and len(document["costs"]) == 2 * 2
+    ones = [c["over_reference"] for c in document["costs"] if c["method"] == "conv"]
+    assert ones == [1.0, 1.0]
+    with Path("out/scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(r["miou"]) for r in rows] == [s["miou"] for s in document["scores"]]
+    stamps = {path: path.stat().st_mtime_ns for path in Path("out").rglob("scores.json")}
+    stamps[Path("out/costs.json")] = Path("out/costs.json").stat().st_mtime_ns
+    assert main(WORDS) == 0
+    assert capsys.readouterr().out == first.out
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"methods": None}, "plan.yaml.methods: expected names"),
+        ({"reference": "none"}, "reference: expected a method of the plan, got 'none'"),
+        ({"sources": {"drive": {"root": "here", "data": "x"}}}, "data: expected one of"),
+        ({"targets": {"v": {"root": "here", "sources": ["y"]}}}, "no source y in the plan"),
+        ({"seed": 1}, "unknown key seed; did you mean seeds"),
+    ],
+)
+def test_a_faulty_plan_is_refused_by_name(plan, change, sentence, capsys):
+    Path("plan.yaml").write_text(yaml.safe_dump(plan | change))
+    assert main(WORDS) == 2
+    assert re.search(re.escape(sentence), capsys.readouterr().err)
+
+
+def test_folders_are_named_on_the_command_line(plan, capsys):
+    words = [word for word in WORDS if word not in ("--root", "here=data")]
+    assert main(words) == 2
+    assert "expected NAME=DIR of here, got none" in capsys.readouterr().err
+    assert main([*words, "--root", "here=nowhere"]) == 2
+    assert "--root here: no folder nowhere" in capsys.readouterr().err
