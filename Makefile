@@ -12,7 +12,6 @@ EXPORTED := out/shipped_onnx
 PYTEST_ARGS ?=
 
 CAMVID ?=
-HEADS := time2general_small conv_head linear_head
 
 .PHONY: help setup demo test compare lint clean
 
@@ -22,7 +21,7 @@ help:
 	@echo "make demo CLIP=PATH     ... on a folder of images, a video file or a bag"
 	@echo "make demo RUNTIME=onnx  ... without PyTorch: the shipped model's graphs in ONNX Runtime"
 	@echo "make test               all tests (PYTEST_ARGS='-k node' for some)"
-	@echo "make compare CAMVID=DIR train the model and both frame-by-frame heads alike, then compare"
+	@echo "make compare CAMVID=DIR train all methods on a small budget, then compare: out/compare"
 	@echo "make lint               ruff, and which room imports which"
 	@echo "make clean              remove what was built (.venv stays)"
 
@@ -51,11 +50,8 @@ test: setup
 # Hours on a CPU; stopped and called again, it goes on where it was.
 compare: setup
 	@[ -d "$(CAMVID)/train" ] || { echo "make compare CAMVID=DIR: no folder $(CAMVID)/train"; exit 2; }
-	@set -e; . .ci/environment.sh; for head in $(HEADS); do \
-		t2g train config/$$head.yaml --root "$(CAMVID)" --out out/compare/$$head \
-			--cache out/compare/clips; done; \
-	t2g eval --root "$(CAMVID)" --corruption all --frame-path --running-mean 0.3 0.5 0.7 --out out/compare/results \
-		$(foreach head,$(HEADS),--checkpoint out/compare/$(head)/model.safetensors)
+	@. .ci/environment.sh && t2g compare config/compare/camvid.yaml --root camvid="$(CAMVID)" \
+		--out out/compare
 
 lint: $(INSTALLED)
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \

@@ -154,6 +154,7 @@ def evaluation(job: Run, source: str, target: Target, seed: int, out: Path) -> E
         severity=target.severity,
         seeding=target.seeding,
         every=target.every,
+        mode=target.mode,
         running_means=job.plan.running_means,
         frame_path=job.plan.frame_paths,
         device=job.device,

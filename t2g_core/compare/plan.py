@@ -9,6 +9,7 @@ from t2g_core.config import Config, from_mapping, load_mapping, read_config, ref
 from t2g_core.config import with_value as changed
 from t2g_core.data.corruptions import SEEDINGS, SEVERITY
 from t2g_core.data.datasets import NAMES
+from t2g_core.evaluation.modes import MODES
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,15 @@ class Target:
     severity: int = SEVERITY
     seeding: str = "frame"
     every: int = 1
+    mode: str = "stream"
     windows: str = ""
 
     def __post_init__(self):
         check_name(self.data)
         if self.seeding not in SEEDINGS:
             raise ValueError(f"seeding: expected one of {SEEDINGS}, got {self.seeding!r}")
+        if self.mode not in MODES:
+            raise ValueError(f"mode: expected one of {tuple(MODES)}, got {self.mode!r}")
 
 
 @dataclass(frozen=True)
