@@ -6,10 +6,12 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import pytest
 import yaml
 from safetensors.torch import save_file
@@ -17,10 +19,13 @@ from small_model import ENCODER, small_config, stages
 from small_runs import brightness_videos, plain
 
 from t2g_core.cli import main
-from t2g_core.compare.plan import read_plan
+from t2g_core.compare.costs import Cost
+from t2g_core.compare.page import write_page
+from t2g_core.compare.plan import Plan, read_plan
 from t2g_core.compare.report import Score, cell, tables_of
 from t2g_core.encoders.frozen_vit import FrozenEncoder
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PLANS = sorted((Path(__file__).parents[1] / "config" / "compare").glob("*.yaml"))
 
 
@@ -116,6 +121,27 @@ def test_a_plan_is_trained_tried_timed_and_reported_once(plan, capsys):
     assert main(WORDS) == 0
     assert capsys.readouterr().out == first.out
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+def test_a_browser_shows_tables_and_pictures(tmp_path):
+    scores = [score(name, 0, 10.0 * k) for k, name in enumerate(("one", "<two>"), start=1)]
+    costs = [Cost(s.method, "none", 1_000_000, 2.0, 0.1, 1.0, 0) for s in scores]
+    plan = Plan({}, {}, {}, "one")
+    write_page(tmp_path, "a & b", plan, scores, costs)
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    words = [CHROMIUM, *quiet, f"--user-data-dir={tmp_path / 'user'}", "--window-size=1200,1600"]
+    shot = tmp_path / "page.png"
+    page = (tmp_path / "report.html").as_uri()
+    subprocess.run([*words, f"--screenshot={shot}", page], check=True, timeout=60)
+    pixels = cv2.imread(str(shot))
+    saturation = cv2.cvtColor(pixels, cv2.COLOR_BGR2HSV)[..., 1]
+    assert (saturation > 100).sum() > 5_000  # bars and dots of pictures that were decoded
+    dom = subprocess.run(
+        [*words, "--dump-dom", page], check=True, timeout=60, capture_output=True, text=True
+    ).stdout
+    assert "&lt;two&gt;" in dom and "<two>" not in dom and dom.count("<img") == 3
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def try_all(job: Run, seed: int) -> list[dict]:
             found += keep(
                 out / SCORES,
                 key,
-                lambda o=options, s=source, n=name: scores_of(job, o, s, n, seed),
+                lambda o=options, s=source, n=name: scores_of(o, s, n, seed),
             )
     return found
 
@@ -148,6 +148,7 @@ def evaluation(job: Run, source: str, target: Target, seed: int, out: Path) -> E
     return EvaluateOptions(
         root=job.roots[target.root],
         checkpoints=tuple(job.folder(source, m, seed) / MODEL for m in job.plan.methods),
+        names=tuple(job.plan.methods),
         data=target.data,
         split=target.split,
         corruptions=target.corruptions,
@@ -164,30 +165,24 @@ def evaluation(job: Run, source: str, target: Target, seed: int, out: Path) -> E
     )
 
 
-def scores_of(
-    job: Run, options: EvaluateOptions, source: str, target: str, seed: int
-) -> list[dict]:
-    """Evaluate; the checkpoints' paths become the methods' names."""
-    names = {str(job.folder(source, m, seed) / MODEL): m for m in job.plan.methods}
-    found = []
-    for row in evaluate(options):
-        path = next(path for path in names if row["checkpoint"].startswith(path))
-        found.append(
-            asdict(
-                Score(
-                    method=names[path] + row["checkpoint"].removeprefix(path),
-                    source=source,
-                    target=target,
-                    condition=row["corruption"],
-                    seed=seed,
-                    miou=row["miou"],
-                    vc8=row["vc8"]["correct"],
-                    vc16=row["vc16"]["correct"],
-                    iou=row["iou"],
-                )
+def scores_of(options: EvaluateOptions, source: str, target: str, seed: int) -> list[dict]:
+    """Evaluate: a score for each method and condition."""
+    return [
+        asdict(
+            Score(
+                method=row["checkpoint"],
+                source=source,
+                target=target,
+                condition=row["corruption"],
+                seed=seed,
+                miou=row["miou"],
+                vc8=row["vc8"]["correct"],
+                vc16=row["vc16"]["correct"],
+                iou=row["iou"],
             )
         )
-    return found
+        for row in evaluate(options)
+    ]
 
 
 def keep(path: Path, key: dict, make) -> list[dict]:

@@ -36,8 +36,7 @@ def write_page(
     parts = [
         f"<h1>Comparison {escape(name)}</h1>",
         "<p>mIoU / VC8 / VC16 in percent. VC counts a pixel whose prediction is constant over the "
-        "window of frames and right. ± is the deviation over the seeds "
-        f"{', '.join(map(str, plan.seeds))}.</p>",
+        f"window of frames and right. {of_seeds(plan.seeds)}</p>",
     ]
     for (title, lines), (source, target) in zip(
         tables_of(scores).items(), dict.fromkeys((s.source, s.target) for s in scores), strict=True
@@ -61,6 +60,13 @@ def write_page(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(name)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
+
+
+def of_seeds(seeds: Sequence[int]) -> str:
+    """What a row is a mean of."""
+    if len(seeds) == 1:
+        return f"One training a row, seed {seeds[0]}."
+    return f"Means over the seeds {', '.join(map(str, seeds))}, ± their deviation."
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:

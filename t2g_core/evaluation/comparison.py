@@ -41,7 +41,7 @@ class EvaluateOptions:
     """What `evaluate` is asked for; `t2g eval --help` says more of each.
 
     root, data, split: the folder of the data set, its name (`data.datasets.NAMES`), its split.
-    checkpoints: files, None the shipped one.
+    checkpoints: files, None the shipped one. names: what their rows are called; empty: their paths.
     corruptions: `clean`, names of weathers, or `all`; with their severity and seeding.
     every: take every Nth frame of each video. weather: a folder of `t2g data corrupt`.
     mode: `stream`, `clip` or `frame`.
@@ -57,6 +57,7 @@ class EvaluateOptions:
 
     root: Path
     checkpoints: tuple[Path | None, ...] = (None,)
+    names: tuple[str, ...] = ()
     data: str = "camvid"
     split: str = "val"
     corruptions: tuple[str, ...] = (CLEAN,)
@@ -111,6 +112,7 @@ def evaluate(options: EvaluateOptions) -> list[dict]:
         options.precision,
         shared=bool(options.running_means or options.frame_path),
         depth=not options.without_depth,
+        called=options.names,
     )
     if options.frame_path:
         segmenters = with_frame_paths(segmenters)
@@ -187,13 +189,15 @@ def load_segmenters(
     precision: str = AUTO,
     shared: bool = False,
     depth: bool = True,
+    called: Sequence[str] = (),
 ) -> dict[str, StreamingSegmenter]:
     """The segmenters by name; those of one frozen encoder share its pass over a frame.
 
     A folder of `t2g export` runs by itself, in float32.
 
     shared: also where there is one alone, because wrappers of it will look at its frames.
-    depth: False leaves out the depth encoder of those trained with one.
+    depth: False leaves out the depth encoder of those trained with one. called: their names, if not
+    their paths.
     """
     from t2g_core.checkpoint import load_checkpoint  # torch loads only when it is needed
     from t2g_core.evaluation.encoder_memo import EncoderMemo
@@ -202,6 +206,7 @@ def load_segmenters(
     from t2g_core.torch_runtime import TorchRuntime
 
     names = {path: "shipped" if path is None else str(path) for path in paths}
+    names |= dict(zip(paths, called, strict=False))
     exports = {
         name: StreamingSegmenter.from_checkpoint(path, device)
         for path, name in names.items()
