@@ -14,7 +14,13 @@ from t2g_core.methods.adapters.mask2former_head import (
     Mask2FormerHead,
     inside,
 )
-from t2g_core.methods.adapters.pixel_decoder import STRIDES, at_stride, resized
+from t2g_core.methods.adapters.pixel_decoder import (
+    STRIDES,
+    DeformableAttention,
+    at_stride,
+    cell_centres,
+    resized,
+)
 
 GRID = (6, 8)
 CHANNELS, DIM, QUERIES = 48, 64, 10
@@ -122,3 +128,20 @@ def test_a_query_without_a_mask_in_a_level_reads_all_of_it():
     assert allowed.tolist() == [[[True, False, False], [False, True, True], [True, True, True]]]
     none = inside(torch.tensor([[[1.0]]]), -pixels.abs())
     assert none.all()
+
+
+def test_under_autocast_points_stay_where_they_are():
+    """In bfloat16 a point of a map 128 wide would be up to a quarter of a cell off."""
+    torch.manual_seed(0)
+    attention = DeformableAttention(32, 4, 1)
+    torch.nn.init.eye_(attention.to_value.weight)
+    torch.nn.init.zeros_(attention.to_offset.bias)
+    size = (1, 128)
+    x = torch.tensor([1.0, -1.0]).repeat(64)[None, :, None].expand(-1, -1, 32)
+    centres = cell_centres(size, x.device)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        seen = []
+        attention.out.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        attention(torch.zeros(1, 128, 32), x, centres, [size])
+    assert seen[0].dtype == torch.float32
+    torch.testing.assert_close(seen[0][0, :, 0], x[0, :, 0], atol=0.01, rtol=0)

@@ -140,10 +140,10 @@ class DeformableAttention(nn.Module):
         """queries, x (B, n, d): of all levels, one after the other; centres (n, 2): x and y in
         [0, 1], around which a query looks -> (B, n, d)."""
         shape = (self.heads, self.num_levels, POINTS)
-        extent = torch.tensor([(w, h) for h, w in sizes], device=x.device, dtype=x.dtype)
-        offsets = self.to_offset(queries).unflatten(-1, (*shape, 2)) / extent[:, None]
+        extent = torch.tensor([(w, h) for h, w in sizes], device=x.device)
+        offsets = self.to_offset(queries).float().unflatten(-1, (*shape, 2)) / extent[:, None]
         points = 2 * (centres[:, None, None, None] + offsets) - 1  # (B, n, heads, levels, P, 2)
-        weights = self.to_weight(queries).unflatten(-1, shape).flatten(3).softmax(dim=-1)
+        weights = self.to_weight(queries).float().unflatten(-1, shape).flatten(3).softmax(dim=-1)
         weights = weights.unflatten(-1, shape[1:])
         values = self.to_value(x).unflatten(-1, (self.heads, -1))
         values = values.split([h * w for h, w in sizes], dim=1)
@@ -157,16 +157,18 @@ class DeformableAttention(nn.Module):
 def sample(
     value: torch.Tensor, size: Size, points: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Weighted bilinear samples of one level.
+    """Weighted bilinear samples of one level, in float32: bfloat16 cannot tell neighbouring cells.
 
     value (B, h * w, heads, c); points (B, n, heads, P, 2) in [-1, 1]; weights (B, n, heads, P).
     Returns (B, n, heads * c).
     """
     batch = len(value)
-    maps = value.permute(0, 2, 3, 1).flatten(0, 1).unflatten(2, size)  # (B * heads, c, h, w)
-    where = points.transpose(1, 2).flatten(0, 1).to(maps.dtype)  # (B * heads, n, P, 2)
+    maps = (
+        value.float().permute(0, 2, 3, 1).flatten(0, 1).unflatten(2, size)
+    )  # (B * heads, c, h, w)
+    where = points.float().transpose(1, 2).flatten(0, 1)  # (B * heads, n, P, 2)
     found = F.grid_sample(maps, where, align_corners=False)  # (B * heads, c, n, P)
-    share = weights.transpose(1, 2).flatten(0, 1).to(maps.dtype)
+    share = weights.float().transpose(1, 2).flatten(0, 1)
     read = (found * share[:, None]).sum(-1)  # (B * heads, c, n)
     return read.unflatten(0, (batch, -1)).flatten(1, 2).transpose(1, 2)
 

@@ -82,14 +82,15 @@ class DeformableMemoryAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Where to look and how much it counts.
 
+        In float32: bfloat16 cannot tell neighbouring cells of a wide image.
         Returns points (B, Q, T, h, scales, P, 2), x and y in [0, 1] over the image (learned points
         may lie outside), and weights (B, Q, T, h, scales, P), summing to one per b, q, h.
         """
         shape = (self.heads, self.num_scales, self.points)
         aged = queries[:, :, None] + by_age  # (B, Q, T, d)
         extent = torch.tensor([(w, h) for h, w in sizes], device=queries.device)[:, None]
-        reference = self.to_reference(queries).sigmoid()[:, :, None, None, None, None]
-        points = reference + self.to_offset(aged).unflatten(-1, (*shape, 2)) / extent
+        reference = self.to_reference(queries).float().sigmoid()[:, :, None, None, None, None]
+        points = reference + self.to_offset(aged).float().unflatten(-1, (*shape, 2)) / extent
         logits = self.to_weight(aged).unflatten(-1, shape).transpose(2, 3)  # (B, Q, h, T, L, P)
         logits = logits + share[:, None, None, :, None, None].to(logits.dtype)
         weights = logits.flatten(3).softmax(dim=-1).view_as(logits)
@@ -108,8 +109,8 @@ def sample(
     maps = level.flatten(0, 1).transpose(1, 2).unflatten(2, size)  # (B*T, d, h, w)
     where = points.transpose(1, 2).flatten(0, 1).flatten(1, 2)  # (B*T, Q*heads, P, 2)
     found = F.grid_sample(
-        maps, where.to(maps.dtype) * 2 - 1, padding_mode="border", align_corners=False
+        maps.float(), where.float() * 2 - 1, padding_mode="border", align_corners=False
     )  # (B*T, d, Q*heads, P)
-    share = weights.transpose(1, 2).flatten(0, 1).flatten(1, 2).to(maps.dtype)
-    read = torch.einsum("ndqp,nqp->nqd", found, share)
+    share = weights.transpose(1, 2).flatten(0, 1).flatten(1, 2)
+    read = torch.einsum("ndqp,nqp->nqd", found, share.to(found.dtype))
     return read.view(batch, frames, count, heads, -1).sum(1)
