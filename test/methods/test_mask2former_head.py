@@ -135,7 +135,8 @@ def test_under_autocast_points_stay_where_they_are():
     torch.manual_seed(0)
     attention = DeformableAttention(32, 4, 1)
     torch.nn.init.eye_(attention.to_value.weight)
-    torch.nn.init.zeros_(attention.to_offset.bias)
+    for linear in (attention.to_value, attention.to_offset):
+        torch.nn.init.zeros_(linear.bias)
     size = (1, 128)
     x = torch.tensor([1.0, -1.0]).repeat(64)[None, :, None].expand(-1, -1, 32)
     centres = cell_centres(size, x.device)
