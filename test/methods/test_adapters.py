@@ -15,7 +15,7 @@ from t2g_core.methods.adapters.adapter_method import AdapterMethod
 from t2g_core.methods.adapters.depthforge import DepthForgeConfig, Refinement
 from t2g_core.methods.adapters.fada import FadaCodeAdapter
 from t2g_core.methods.adapters.haar import haar, inverse_haar
-from t2g_core.methods.adapters.mask2former_head import Mask2FormerHead
+from t2g_core.methods.adapters.mask2former_head import Mask2FormerConfig, Mask2FormerHead
 from t2g_core.methods.method import ClipBatch, encode_tokens
 from t2g_core.training.train import make_optimizer
 from t2g_core.training.training_loss import TrainingLoss
@@ -227,6 +227,18 @@ def test_kept_depth_tokens_give_what_live_ones_give():
             method.encode_batch(batch), method.encode(batch.images.flatten(0, 1)), strict=True
         ):
             torch.testing.assert_close(kept, live, atol=1e-5, rtol=0)
+
+
+def test_faulty_sizes_are_named():
+    with pytest.raises(ValueError, match="expected two tokens or more.*got 1 and 16"):
+        ADAPTERS["rein"].__class__(tokens=1)
+    with pytest.raises(ValueError, match="refine_stride: expected 4 or 16, got 8"):
+        replace(ADAPTERS["depthforge_nodepth"], refine_stride=8)
+    with pytest.raises(ValueError, match="dim: expected a multiple of 32 and of heads, 8, got 100"):
+        Mask2FormerConfig(dim=100)
+    config = small_config("rein")
+    with pytest.raises(ValueError, match="trains frame_path: expected all"):
+        replace(config, train=small_config().train)
 
 
 def test_the_encoder_must_be_read_at_four_blocks():

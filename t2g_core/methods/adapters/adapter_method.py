@@ -55,6 +55,13 @@ class AdapterConfig(MethodConfig):
     recompute: bool = True
     adapter_rate: float = 1.0
 
+    def __post_init__(self):
+        if self.tokens < 2 or self.rank < 1:
+            raise ValueError(
+                f"tokens, rank: expected two tokens or more, the first of which gives nothing, of "
+                f"rank 1 or more, got {self.tokens} and {self.rank}"
+            )
+
     def check_training(self, train: TrainConfig) -> None:
         """Everything learns at once."""
         others = sorted({stage.trains for stage in train.stages} - {ALL})

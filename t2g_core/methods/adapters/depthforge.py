@@ -33,6 +33,7 @@ class DepthForgeNoDepthConfig(AdapterConfig):
     refine_stride: int = FINEST
 
     def __post_init__(self):
+        super().__post_init__()
         if self.refine_stride not in (FINEST, PATCH):
             raise ValueError(
                 f"refine_stride: expected {FINEST} or {PATCH}, got {self.refine_stride}"
