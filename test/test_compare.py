@@ -111,6 +111,7 @@ def test_a_plan_is_trained_tried_timed_and_reported_once(plan, capsys):
     assert {"conv", "conv + mean 0.5", "tv3s", "step ÷ reference"} <= set(page.cells)
     document = json.loads(Path("out/report.json").read_text())
     assert len(document["scores"]) == 3 * 3 and len(document["costs"]) == 2 * 2
+    assert all(1e8 < cost["peak_bytes"] < 1e10 for cost in document["costs"])
     ones = [c["over_reference"] for c in document["costs"] if c["method"] == "conv"]
     assert ones == [1.0, 1.0]
     with Path("out/scores.csv").open(newline="") as file:
@@ -126,7 +127,7 @@ def test_a_plan_is_trained_tried_timed_and_reported_once(plan, capsys):
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
 def test_a_browser_shows_tables_and_pictures(tmp_path):
     scores = [score(name, 0, 10.0 * k) for k, name in enumerate(("one", "<two>"), start=1)]
-    costs = [Cost(s.method, "none", 1_000_000, 2.0, 0.1, 1.0, 0) for s in scores]
+    costs = [Cost(s.method, "none", 1_000_000, 2.0, 0.1, 1.0, 0, 10**9) for s in scores]
     plan = Plan({}, {}, {}, "one")
     write_page(tmp_path, "a & b", plan, scores, costs)
     quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

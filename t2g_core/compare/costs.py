@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from t2g_core.bench.info import model_info
 from t2g_core.bench.timing import WARM_ROUNDS, random_segmenter, ratio, timed
+from t2g_core.compare.peak import peak_of
 from t2g_core.compare.plan import Plan
 from t2g_core.device import AUTO
 from t2g_core.images.windows import WHOLE, read_windows
@@ -23,7 +24,7 @@ WINDOWS = (WHOLE, "512/341")
 class Cost:
     """trainable: parameters. gflops: of a step, a multiplication and an addition are two. step_s:
     its median [s]; over_reference: the median of its ratios to the reference's step under the same
-    windows, timed in turn. state_bytes: what a stream keeps."""
+    windows, timed in turn. state_bytes: what a stream keeps. peak_bytes: see `peak_of`."""
 
     method: str
     windows: str
@@ -32,15 +33,16 @@ class Cost:
     step_s: float
     over_reference: float
     state_bytes: int
+    peak_bytes: int
 
 
 def measure_costs(plan: Plan, device: str, rounds: int) -> list[Cost]:
     """Of every method on whole frames and on sliding windows of its config's input size."""
     found = []
+    configs = {name: plan.config(name, plan.seeds[0]) for name in plan.methods}
     for windows in WINDOWS:
         calls, infos = {}, {}
-        for name in plan.methods:
-            config = plan.config(name, plan.seeds[0])
+        for name, config in configs.items():
             where = read_windows(windows)
             infos[name] = model_info(config, config.input_size, CLASSES, where)
             segmenter = random_segmenter(config, CLASSES, device, AUTO, where)
@@ -67,6 +69,7 @@ def measure_costs(plan: Plan, device: str, rounds: int) -> list[Cost]:
                     step_s=statistics.median(seconds[name]),
                     over_reference=ratio(seconds[name], seconds[plan.reference]),
                     state_bytes=info.state_bytes,
+                    peak_bytes=peak_of(configs[name], CLASSES, device, windows),
                 )
             )
     return found

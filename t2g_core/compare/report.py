@@ -70,6 +70,7 @@ def cost_table(costs: Sequence[Cost]) -> list[list[str]]:
         "step [s]",
         "step ÷ reference",
         "state",
+        "peak memory",
     ]
     return [
         head,
@@ -82,6 +83,7 @@ def cost_table(costs: Sequence[Cost]) -> list[list[str]]:
                 f"{cost.step_s:.3f}",
                 f"{cost.over_reference:.2f}",
                 f"{cost.state_bytes / 1e6:.1f} MB",
+                f"{cost.peak_bytes / 1e9:.2f} GB",
             ]
             for cost in costs
         ),
