@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,15 +12,13 @@ from t2g_core.methods.conv_head import conv_head
 from t2g_core.methods.method import (
     ClipBatch,
     Features,
-    Method,
     MethodConfig,
     Motion,
     Prediction,
     StepS,
-    encode_tokens,
     flatten_clips,
 )
-from t2g_core.methods.token_standardizer import TokenStandardizer
+from t2g_core.methods.token_method import TokenMethod
 from t2g_core.schedule import TEMPORAL, StageConfig, TrainConfig
 
 LINEAR, CONV = "linear", "conv"
@@ -43,27 +40,21 @@ class FrameHeadConfig(MethodConfig):
             raise ValueError("trains temporal: a frame-by-frame head has no temporal parts")
 
 
-class FrameHead(Method):
+class FrameHead(TokenMethod):
     """A per-frame segmenter on the tokens of all blocks that are read."""
 
     Config = FrameHeadConfig
-    cacheable = True
 
     def __init__(self, config: FrameHeadConfig, encoder: nn.Module, num_classes: int):
         super().__init__(config, encoder, num_classes)
-        self.standardize = TokenStandardizer(encoder.num_layers, encoder.width)
         self.dropout = nn.Dropout2d(0.0)  # a training stage says how much
         make = linear_head if config.kind == LINEAR else conv_head
         self.head = make(encoder.num_layers * encoder.width, num_classes, self.dropout)
 
-    def encode(self, images: torch.Tensor) -> Features:
-        """images (B, h, w, 3) uint8 -> tokens of every block that is read."""
-        return encode_tokens(self.encoder, images)
-
     def classify(self, features: Features) -> torch.Tensor:
         """Features of B frames -> probabilities (B, K, h/4, w/4)."""
-        tokens = self.standardize([maps.flatten(1, 2) for maps in features])
-        maps = torch.cat(tokens, dim=-1).transpose(1, 2).unflatten(2, features[0].shape[1:3])
+        tokens, grid = self.tokens(features)
+        maps = torch.cat(tokens, dim=-1).transpose(1, 2).unflatten(2, grid)
         stride = 4 if self.config.kind == LINEAR else 2
         logits = F.interpolate(self.head(maps), scale_factor=stride, mode="bilinear")
         return logits.softmax(dim=1)
@@ -74,12 +65,6 @@ class FrameHead(Method):
         """Nothing is kept."""
         del motion, step_s
         return self.classify(features), state
-
-    def begin_training(self, class_names: Sequence[str], batches: Iterable[ClipBatch]) -> None:
-        """Measure the statistics of tokens."""
-        self.standardize.fit(
-            [[maps.flatten(1, 2) for maps in flatten_clips(batch.features)] for batch in batches]
-        )
 
     def enter_stage(self, stage: StageConfig) -> None:
         """Set the dropout of what the classifier reads."""

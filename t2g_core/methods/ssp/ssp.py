@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,16 +19,14 @@ from t2g_core.methods.method import (
     ClipBatch,
     Features,
     HostMotion,
-    Method,
     MethodConfig,
     Motion,
     Prediction,
     StepS,
-    encode_tokens,
     flatten_clips,
 )
 from t2g_core.methods.ssp.homography import dense_flow, find_homography, move, sample
-from t2g_core.methods.token_standardizer import TokenStandardizer
+from t2g_core.methods.token_method import TokenMethod
 from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 
 CONSISTENCY_WEIGHT = 0.5
@@ -67,19 +64,17 @@ class Frame(NamedTuple):
     features: torch.Tensor
 
 
-class SSP(Method):
+class SSP(TokenMethod):
     """A recurrent method on a per-frame head: y = a * moved y + (1 - a) * z, on logits, with a
     learned share a of moved and new features."""
 
     Config = SSPConfig
     recurrent = True
-    cacheable = True
     undistorted_motion = True
     loss_names = ("pixel", "jaccard", "mtc", "consistency")
 
     def __init__(self, config: SSPConfig, encoder: nn.Module, num_classes: int):
         super().__init__(config, encoder, num_classes)
-        self.standardize = TokenStandardizer(encoder.num_layers, encoder.width)
         self.dropout = nn.Dropout2d(0.0)  # a training stage says how much
         self.head = conv_head(encoder.num_layers * encoder.width, num_classes, self.dropout)
         self.to_features = nn.Conv2d(encoder.width, config.features, 1)
@@ -106,14 +101,9 @@ class SSP(Method):
         there[:2, 2] = PATCH * torch.tensor([window.left, window.top]).to(homography)
         return (torch.linalg.inv(there) @ homography @ there,)
 
-    def encode(self, images: torch.Tensor) -> Features:
-        """images (B, h, w, 3) uint8 -> tokens of every block that is read."""
-        return encode_tokens(self.encoder, images)
-
     def alone(self, features: Features) -> Frame:
         """What B frames say by themselves."""
-        tokens = self.standardize([maps.flatten(1, 2) for maps in features])
-        grid = tuple(features[0].shape[1:3])
+        tokens, grid = self.tokens(features)
         maps = [x.transpose(1, 2).unflatten(2, grid) for x in tokens]
         logits = self.head(torch.cat(maps, dim=1))
         size = [PATCH * side for side in grid]
@@ -149,12 +139,6 @@ class SSP(Method):
         return share * moved + (1 - share) * frame.logits
 
     # Training.
-
-    def begin_training(self, class_names: Sequence[str], batches: Iterable[ClipBatch]) -> None:
-        """Measure the statistics of tokens."""
-        self.standardize.fit(
-            [[maps.flatten(1, 2) for maps in flatten_clips(batch.features)] for batch in batches]
-        )
 
     def enter_stage(self, stage: StageConfig) -> None:
         """Set the dropout of what the classifier reads; frames alone teach nothing of the past."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,15 +14,13 @@ from t2g_core.losses.common import common_losses, pixel_loss
 from t2g_core.methods.method import (
     ClipBatch,
     Features,
-    Method,
     MethodConfig,
     Motion,
     Prediction,
     StepS,
-    encode_tokens,
     flatten_clips,
 )
-from t2g_core.methods.token_standardizer import TokenStandardizer
+from t2g_core.methods.token_method import TokenMethod
 from t2g_core.methods.tv3s.mamba import Mamba, MambaState
 from t2g_core.methods.tv3s.selective_scan import CHUNK
 from t2g_core.methods.tv3s.shifted_windows import Piece, cut, paste, pieces
@@ -148,29 +146,22 @@ class Past(NamedTuple):
     count: torch.Tensor
 
 
-class TV3S(Method):
+class TV3S(TokenMethod):
     """A stream carries the state of every window from frame to frame, or reads a clip again for
     every frame (`ages`), as published. The scan is causal: both give the same on the same frames.
     """
 
     Config = TV3SConfig
     recurrent = True
-    cacheable = True
     loss_names = ("pixel", "jaccard", "mtc", "auxiliary")
 
     def __init__(self, config: TV3SConfig, encoder: nn.Module, num_classes: int):
         super().__init__(config, encoder, num_classes)
-        self.standardize = TokenStandardizer(encoder.num_layers, encoder.width)
         self.head = TV3SHead(config, [encoder.width] * encoder.num_layers, num_classes)
-
-    def encode(self, images: torch.Tensor) -> Features:
-        """images (B, h, w, 3) uint8 -> tokens of every block that is read."""
-        return encode_tokens(self.encoder, images)
 
     def fused(self, features: Features) -> torch.Tensor:
         """u (B, d, 4h, 4w) of B frames."""
-        tokens = self.standardize([maps.flatten(1, 2) for maps in features])
-        grid = tuple(features[0].shape[1:3])
+        tokens, grid = self.tokens(features)
         return self.head.fused([x.unflatten(1, grid) for x in tokens])
 
     def start(self, features: Features) -> Blocks | Past:
@@ -205,12 +196,6 @@ class TV3S(Method):
         clips = torch.arange(len(maps), device=maps.device)[:, None]
         clip = maps[clips, maps.shape[1] - 1 - ages]
         return clip, Past(maps[:, 1:], (past.count + 1).clamp(max=past.maps.shape[1]))
-
-    def begin_training(self, class_names: Sequence[str], batches: Iterable[ClipBatch]) -> None:
-        """Measure the statistics of tokens."""
-        self.standardize.fit(
-            [[maps.flatten(1, 2) for maps in flatten_clips(batch.features)] for batch in batches]
-        )
 
     def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
         """The frames of a clip one after the other, and each by the auxiliary classifier."""
