@@ -8,12 +8,19 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
 import pytest
 import yaml
+from dataset_trees import (
+    write_apolloscape,
+    write_camvid_full,
+    write_cityscapes,
+    write_kitti360,
+)
 from safetensors.torch import save_file
 from small_model import ENCODER, small_config, stages
 from small_runs import brightness_videos, plain
@@ -26,7 +33,8 @@ from t2g_core.compare.report import Score, cell, tables_of
 from t2g_core.encoders.frozen_vit import FrozenEncoder
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-PLANS = sorted((Path(__file__).parents[1] / "config" / "compare").glob("*.yaml"))
+CONFIGS = Path(__file__).parents[1] / "config" / "compare"
+PLANS = sorted(CONFIGS.glob("*.yaml"))
 
 
 def score(method: str, seed: int, miou: float | None, condition: str = "clean") -> Score:
@@ -49,6 +57,43 @@ def test_the_plans_of_the_repository_can_be_read(path, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[1])
     plan = read_plan(path)
     assert plan.reference in plan.methods and plan.roots()
+
+
+TREES = {
+    "camvid": (write_camvid_full,),
+    "apolloscape": (write_apolloscape, partial(write_apolloscape, split="val")),
+    "kitti360": (write_kitti360, partial(write_kitti360, split="val", numbers=(400, 401))),
+    "cityscapes": (write_cityscapes,),
+}
+
+
+@pytest.mark.parametrize("table", [1, 2, 3, 4])
+def test_the_papers_tables_on_small_trees_of_their_data_sets(table, tmp_path, monkeypatch, capsys):
+    """The plans as they are, but for a small method in the place of theirs."""
+    mapping = yaml.safe_load((CONFIGS / f"table{table}.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    save_file(FrozenEncoder(ENCODER).vit.state_dict(), tmp_path / "encoder.safetensors")
+    config = small_config("conv")
+    encoder = replace(config.encoder, weights=str(tmp_path / "encoder.safetensors"))
+    train = replace(config.train, strides=(1,), clip_frames=2, stages=stages(1, clip_frames=2))
+    Path("conv.yaml").write_text(
+        yaml.safe_dump(plain(replace(config, encoder=encoder, train=train).as_mapping()))
+    )
+    for target in mapping["targets"].values():
+        target["corruptions"] = ["clean"]
+    mapping |= {"reference": "conv", "methods": {"conv": {"config": "conv.yaml"}}}
+    Path("plan.yaml").write_text(yaml.safe_dump(mapping))
+    words = ["compare", "plan.yaml", "--out", "out", "--rounds", "0"]
+    for name in read_plan(Path("plan.yaml")).roots():
+        for write in TREES[name]:
+            write(tmp_path / name)
+        words += ["--root", f"{name}={name}"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    pairs = [(s, n) for n, t in mapping["targets"].items() for s in t["sources"]]
+    assert "Cost" not in out
+    assert all(f"## {source} → {target}" in out for source, target in pairs)
+    assert len(json.loads(Path("out/report.json").read_text())["scores"]) == len(pairs)
 
 
 @pytest.fixture

@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=0, help="as of `t2g train`")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="times that each step is timed (default: %(default)s)"
+        "--rounds",
+        type=int,
+        default=5,
+        help="times that each step is timed, 0: costs are left out (default: %(default)s)",
     )
 
 
@@ -74,18 +77,23 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{method} on {source}, seed {seed}", file=sys.stderr)
                 if not train_one(job, source, method, seed):
                     return 130
-    costs = keep(
-        args.out / COSTS,
-        {"configs": configs_of(plan), "device": job.device, "rounds": args.rounds},
-        lambda: [asdict(cost) for cost in measure_costs(plan, job.device, args.rounds)],
-    )
-    scores = [score for seed in plan.seeds for score in try_all(job, seed)]
-    found = [Score(**one) for one in scores]
-    write_tables(args.out, found, [Cost(**one) for one in costs])
-    write_page(args.out, args.plan.stem, plan, found, [Cost(**one) for one in costs])
-    print(as_markdown(found, [Cost(**one) for one in costs]))
+    costs = costs_of(job, args.rounds) if args.rounds else []
+    scores = [Score(**one) for seed in plan.seeds for one in try_all(job, seed)]
+    write_tables(args.out, scores, costs)
+    write_page(args.out, args.plan.stem, plan, scores, costs)
+    print(as_markdown(scores, costs))
     print(f"the report is {args.out / 'report.html'}", file=sys.stderr)
     return 0
+
+
+def costs_of(job: Run, rounds: int) -> list[Cost]:
+    """Measured once for the plan's configs and the device."""
+    found = keep(
+        job.out / COSTS,
+        {"configs": configs_of(job.plan), "device": job.device, "rounds": rounds},
+        lambda: [asdict(cost) for cost in measure_costs(job.plan, job.device, rounds)],
+    )
+    return [Cost(**one) for one in found]
 
 
 def read_roots(words: list[str], plan: Plan) -> dict[str, Path]:
@@ -104,8 +112,9 @@ def read_roots(words: list[str], plan: Plan) -> dict[str, Path]:
 
 
 def configs_of(plan: Plan) -> dict[str, dict]:
-    """Of every method, under the first seed."""
-    return {name: plan.config(name, plan.seeds[0]).as_mapping() for name in plan.methods}
+    """Of every method, on the first source and under the first seed."""
+    source = next(iter(plan.sources))
+    return {name: plan.config(name, plan.seeds[0], source).as_mapping() for name in plan.methods}
 
 
 def train_one(job: Run, source: str, method: str, seed: int) -> bool:
@@ -122,7 +131,7 @@ def train_one(job: Run, source: str, method: str, seed: int) -> bool:
         validation_frames=0,
         workers=job.workers,
     )
-    return train(job.plan.config(method, seed), options)
+    return train(job.plan.config(method, seed, source), options)
 
 
 def try_all(job: Run, seed: int) -> list[dict]:
@@ -133,7 +142,7 @@ def try_all(job: Run, seed: int) -> list[dict]:
             out = job.out / "tried" / f"{source}_{name}_seed{seed}"
             out.mkdir(parents=True, exist_ok=True)
             options = evaluation(job, source, target, seed, out)
-            configs = {m: job.plan.config(m, seed).as_mapping() for m in job.plan.methods}
+            configs = {m: job.plan.config(m, seed, source).as_mapping() for m in job.plan.methods}
             key = {"configs": configs, "options": asdict(options)}
             found += keep(
                 out / SCORES,

@@ -50,8 +50,9 @@ def write_page(
             for path in sorted(tried.glob("*.png")):
                 about = f"{path.stem.replace('_', ' ')}, {title}, seed {seed}"
                 parts += [f"<h3>{escape(about)}</h3>", image(path.read_bytes(), about)]
-    parts += ["<h2>Cost of a step</h2>", table(cost_table(costs))]
-    parts.append(picture(against_cost(scores, costs), "accuracy against the time of a step"))
+    if costs:
+        parts += ["<h2>Cost of a step</h2>", table(cost_table(costs))]
+        parts.append(picture(against_cost(scores, costs), "accuracy against the time of a step"))
     curves = loss_curves(folder, plan)
     if curves:
         parts += ["<h2>Losses</h2>", image(curves, "losses of all trainings")]

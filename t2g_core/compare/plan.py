@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,13 @@ class MethodPlan:
 
 @dataclass(frozen=True)
 class Source:
-    """What is trained on: a data set's name and split; root: which folder of the command line."""
+    """What is trained on: a data set's name and split; root: which folder of the command line;
+    changes: keys of a config that all methods take on it."""
 
     root: str
     data: str = "camvid"
     split: str = "train"
+    changes: dict | None = None
 
     def __post_init__(self):
         check_name(self.data)
@@ -72,11 +75,12 @@ class Plan:
     running_means: tuple[float, ...] = ()
     frame_paths: bool = False
 
-    def config(self, method: str, seed: int) -> Config:
-        """A method's config with the common budget and a seed."""
+    def config(self, method: str, seed: int, source: str) -> Config:
+        """A method's config with the common budget, on a source, under a seed."""
         path = self.methods[method].config
         mapping = load_mapping(path)
-        for key, value in ((self.changes or {}) | {"train.seed": seed}).items():
+        own = self.sources[source].changes or {}
+        for key, value in ((self.changes or {}) | own | {"train.seed": seed}).items():
             mapping = changed(mapping, key, value)
         return read_config(mapping, Path(path).name)
 
@@ -126,8 +130,8 @@ def read_plan(path: Path) -> Plan:
     for name, target in plan.targets.items():
         for source in set(target.sources) - set(plan.sources):
             raise ValueError(f"{where}.targets.{name}: no source {source} in the plan")
-    for method in plan.methods:
-        if plan.config(method, plan.seeds[0]).train is None:
+    for source, method in itertools.product(plan.sources, plan.methods):
+        if plan.config(method, plan.seeds[0], source).train is None:
             raise ValueError(f"{where}.methods.{method}: its config has no section train")
     return plan
 

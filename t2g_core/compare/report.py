@@ -95,7 +95,8 @@ def as_markdown(scores: Sequence[Score], costs: Sequence[Cost]) -> str:
     parts = [f"## {title}\n\n{grid(lines)}" for title, lines in tables_of(scores).items()]
     seeds = ", ".join(map(str, sorted({s.seed for s in scores})))
     legend = f"mIoU / VC8 / VC16 in percent, VC in the reading `correct`; seeds {seeds}."
-    return "\n\n".join([legend, *parts, f"## Cost of a step\n\n{grid(cost_table(costs))}"]) + "\n"
+    parts += [f"## Cost of a step\n\n{grid(cost_table(costs))}"] if costs else []
+    return "\n\n".join([legend, *parts]) + "\n"
 
 
 def grid(lines: Sequence[Sequence[str]]) -> str:

@@ -119,9 +119,19 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
         class_names=tuple(colours),
         palette=tuple(colours.values()),
         splits=tuple(splits(Path(root))),
-        load_videos=partial(load, root),
+        load_videos=partial(_load_some, load, name, root),
         licence=_LICENCES[name],
     )
+
+
+def _load_some(
+    load: Callable[[str | Path, str], list[Video]], name: str, root: str | Path, split: str
+) -> list[Video]:
+    """What the data set's lister finds; ValueError where that is nothing."""
+    videos = load(root, split)
+    if not any(video.frames for video in videos):
+        raise ValueError(f"{root}: split {split} of {name} has no frame of its own")
+    return videos
 
 
 def _check_depth(root: Path, mark: str) -> None:

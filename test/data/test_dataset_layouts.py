@@ -78,6 +78,13 @@ def test_kitti360_frames_of_both_splits_are_of_val(tmp_path, caplog):
     assert [f.number for f in load("kitti360", root, "val")[0].frames] == [252, 253, 254]
 
 
+def test_a_split_without_a_frame_of_its_own_is_named(tmp_path):
+    root = write_kitti360(tmp_path, "train", (250, 251))
+    write_kitti360(tmp_path, "val", (250, 251))
+    with pytest.raises(ValueError, match="split train of kitti360 has no frame of its own"):
+        load("kitti360", root, "train")
+
+
 @pytest.mark.parametrize("name", ["kitti360", "apolloscape"])
 def test_a_line_that_a_list_repeats_is_named(name, tmp_path):
     root = WRITERS[name][0](tmp_path)
