@@ -23,7 +23,9 @@ from t2g_core.training.zoom import training_zoom
 
 CONFIGS = Path(__file__).parents[2] / "config"
 MODELS = sorted(
-    p for p in CONFIGS.rglob("*.yaml") if p.stem not in ("segmenter", "rows", "paper_rows")
+    p
+    for p in CONFIGS.rglob("*.yaml")
+    if p.stem not in ("segmenter", "rows", "paper_rows") and p.parent.name != "compare"
 )
 
 
