@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2g_core.config import Config, from_mapping, load_mapping, read_config, refuse_unknown
+from t2g_core.config import Config, from_mapping, load_mapping, read_config
 from t2g_core.config import with_value as changed
 from t2g_core.data.corruptions import SEEDINGS, SEVERITY
 from t2g_core.data.datasets import NAMES
@@ -71,7 +71,7 @@ class Plan:
     targets: dict[str, Target]
     reference: str
     seeds: tuple[int, ...] = (0,)
-    changes: dict[str, object] | None = None
+    changes: dict | None = None
     running_means: tuple[float, ...] = ()
     frame_paths: bool = False
 
@@ -116,13 +116,7 @@ def read_plan(path: Path) -> Plan:
             name: from_mapping(kind, value, f"{where}.{section}.{name}")
             for name, value in found.items()
         }
-    changes = mapping.pop("changes", None) or {}
-    if not isinstance(changes, dict):
-        raise ValueError(f"{where}.changes: expected keys of a config, got {changes!r}")
-    options = {"reference", "seeds", "running_means", "frame_paths"}
-    refuse_unknown(mapping, options, where)
-    rest = from_mapping(_Options, mapping, where)
-    plan = Plan(**parts, changes=changes, **vars(rest))
+    plan = from_mapping(Plan, mapping, where, **parts)
     if plan.reference not in plan.methods:
         raise ValueError(
             f"{where}.reference: expected a method of the plan, got {plan.reference!r}"
@@ -134,13 +128,3 @@ def read_plan(path: Path) -> Plan:
         if plan.config(method, plan.seeds[0], source).train is None:
             raise ValueError(f"{where}.methods.{method}: its config has no section train")
     return plan
-
-
-@dataclass(frozen=True)
-class _Options:
-    """The keys of a plan that are no section."""
-
-    reference: str
-    seeds: tuple[int, ...] = (0,)
-    running_means: tuple[float, ...] = ()
-    frame_paths: bool = False
