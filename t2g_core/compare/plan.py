@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,8 @@ class Target:
 @dataclass(frozen=True)
 class Plan:
     """methods, sources, targets by name. seeds: every method is trained under each. changes: keys
-    of a config, `section.key`, which all methods take: the common budget.
+    of a config, `section.key`, which all methods take: the common budget. iterations: those of
+        every stage of every method times this, rounded up.
 
     running_means, frame_paths: as of `t2g eval`. reference: the method to whose step the others'
         times are ratios.
@@ -72,8 +74,13 @@ class Plan:
     reference: str
     seeds: tuple[int, ...] = (0,)
     changes: dict | None = None
+    iterations: float = 1.0
     running_means: tuple[float, ...] = ()
     frame_paths: bool = False
+
+    def __post_init__(self):
+        if self.iterations <= 0:
+            raise ValueError(f"iterations: expected a factor above 0, got {self.iterations}")
 
     def config(self, method: str, seed: int, source: str) -> Config:
         """A method's config with the common budget, on a source, under a seed."""
@@ -82,6 +89,8 @@ class Plan:
         own = self.sources[source].changes or {}
         for key, value in ((self.changes or {}) | own | {"train.seed": seed}).items():
             mapping = changed(mapping, key, value)
+        for stage in (mapping.get("train") or {}).get("stages", ()):
+            stage["iterations"] = math.ceil(stage["iterations"] * self.iterations)
         return read_config(mapping, Path(path).name)
 
     def roots(self) -> set[str]:

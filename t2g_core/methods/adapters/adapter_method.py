@@ -47,6 +47,8 @@ class AdapterConfig(MethodConfig):
     head: the Mask2Former head. recompute: whether training computes the activations of the frozen
         blocks again in the backward pass instead of keeping them: slower, in less memory.
     adapter_rate: learning rate of what is inside the encoder in units of the stage's.
+    query_spread: factor of the first weights that make queries of tokens. The published 1 gives
+        queries that are nearly one and the same, which a short training loses its first steps on.
     """
 
     tokens: int = 100
@@ -54,6 +56,7 @@ class AdapterConfig(MethodConfig):
     head: Mask2FormerConfig = Mask2FormerConfig()
     recompute: bool = True
     adapter_rate: float = 1.0
+    query_spread: float = 1.0
 
     def __post_init__(self):
         if self.tokens < 2 or self.rank < 1:

@@ -45,7 +45,7 @@ class FadaAdapter(Adapter):
         self.high = LowRankTokens(blocks, config.tokens, config.rank, width, 3 * width // 4)
         self.read_low, self.read_high = TokenRead(width), TokenRead(width)
         self.scale = nn.Parameter(torch.tensor(START_SCALE))
-        self.to_queries = TokenQueries(width, config.head.dim)
+        self.to_queries = TokenQueries(width, config.head.dim, config.query_spread)
 
     def forward(self, grid: tuple[int, int], number: int, patches: torch.Tensor) -> torch.Tensor:
         """See `Adapter`."""
@@ -93,7 +93,7 @@ class FadaCodeAdapter(Adapter):
         )
         self.read_low, self.read_high = (TokenRead(own) for own in widths)
         self.scale = nn.Parameter(torch.tensor(START_SCALE))
-        self.to_queries = TokenQueries(self.quarter, config.head.dim)
+        self.to_queries = TokenQueries(self.quarter, config.head.dim, config.query_spread)
 
     def forward(self, grid: tuple[int, int], number: int, patches: torch.Tensor) -> torch.Tensor:
         """See `Adapter`."""

@@ -55,9 +55,12 @@ class TokenRead(nn.Module):
 class TokenQueries(nn.Module):
     """One query a token: its greatest, mean and last projection over the blocks, merged."""
 
-    def __init__(self, width: int, dim: int):
+    def __init__(self, width: int, dim: int, spread: float):
+        """width: C; dim: d; spread: factor of the projection's first weights."""
         super().__init__()
         self.project = nn.Linear(width, dim)
+        with torch.no_grad():
+            self.project.weight.mul_(spread)
         self.merge = nn.Linear(3 * dim, dim)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:

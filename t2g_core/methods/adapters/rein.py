@@ -30,7 +30,7 @@ class ReinAdapter(Adapter):
         self.tokens = LowRankTokens(blocks, config.tokens, config.rank, width, width)
         self.read = TokenRead(width)
         self.scale = nn.Parameter(torch.tensor(START_SCALE))
-        self.to_queries = TokenQueries(width, config.head.dim)
+        self.to_queries = TokenQueries(width, config.head.dim, config.query_spread)
 
     def forward(self, grid: tuple[int, int], number: int, patches: torch.Tensor) -> torch.Tensor:
         """See `Adapter`."""
