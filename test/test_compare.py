@@ -28,8 +28,8 @@ from small_runs import brightness_videos, plain
 from t2g_core.cli import main
 from t2g_core.compare.costs import Cost
 from t2g_core.compare.page import write_page
-from t2g_core.compare.plan import Plan, read_plan
-from t2g_core.compare.report import Score, cell, tables_of
+from t2g_core.compare.plan import MethodPlan, Plan, read_plan
+from t2g_core.compare.report import Score, cell, margins_of, tables_of
 from t2g_core.encoders.frozen_vit import FrozenEncoder
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -49,6 +49,17 @@ def test_cells_are_means_over_the_seeds_by_hand():
         ["method", "clean", "fog"],
         ["x", "1.0 / 50.0 / -", "2.0 / 50.0 / -"],
         ["y", "3.0 / 50.0 / -", "- / - / -"],
+    ]
+
+
+def test_how_far_the_reference_is_ahead_of_the_best_other_method():
+    scores = [score("x", 0, 12.0), score("x", 1, 14.0), score("y", 0, 11.5), score("z", 0, 9.0)]
+    scores += [score("x, frame path", 0, 99.0), score("y", 0, 15.0, "fog")]
+    methods = {name: MethodPlan("a.yaml") for name in "xyz"}
+    assert margins_of(Plan(methods, {}, {}, "x"), scores)["a → b"] == [
+        ["condition", "mIoU", "VC8", "VC16"],
+        ["clean", "+1.5 to y", "+0.0 to y", "-"],
+        ["fog", "-", "-", "-"],
     ]
 
 
@@ -111,7 +122,9 @@ def plan(tmp_path, monkeypatch):
     mapping = {
         "reference": "conv",
         "running_means": [0.5],
-        "changes": {"train.stages": [vars(stage) for stage in stages(2, frames_per_step=3)]},
+        "iterations": 0.5,
+        "note": "One.\n\nTwo & three.",
+        "changes": {"train.stages": [vars(stage) for stage in stages(3, frames_per_step=3)]},
         "methods": {name: {"config": f"{name}.yaml"} for name in ("conv", "tv3s")},
         "sources": {"drive": {"root": "here"}},
         "targets": {
@@ -149,6 +162,11 @@ WORDS = ["compare", "plan.yaml", "--root", "here=data", "--out", "out", "--round
 def test_a_plan_is_trained_tried_timed_and_reported_once(plan, capsys):
     assert main(WORDS) == 0
     first = capsys.readouterr()
+    assert (
+        "Two & three." in first.out
+        and "<p>Two &amp; three.</p>" in Path("out/report.html").read_text()
+    )
+    assert len(Path("out/runs/drive/tv3s/seed0/log.csv").read_text().splitlines()) == 1 + 2
     assert first.out.count("| tv3s |") == 4  # on two targets, on whole frames and windows
     page = Page(Path("out/report.html").read_text())
     assert len(page.sources) >= 6  # scatters, classes, sheets, costs, losses
@@ -197,6 +215,9 @@ def test_a_browser_shows_tables_and_pictures(tmp_path):
         ({"reference": "none"}, "reference: expected a method of the plan, got 'none'"),
         ({"sources": {"drive": {"root": "here", "data": "x"}}}, "data: expected one of"),
         ({"targets": {"v": {"root": "here", "sources": ["y"]}}}, "no source y in the plan"),
+        ({"frame_path": True}, "reference conv: the frame path alone: expected a model with"),
+        ({"reference": "tv3s"}, "running_means: expected a reference that looks at each frame"),
+        ({"iterations": 0}, "iterations: expected a factor above 0, got 0"),
         ({"seed": 1}, "unknown key seed; did you mean seeds"),
     ],
 )

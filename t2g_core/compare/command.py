@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
                     return 130
     costs = costs_of(job, args.rounds) if args.rounds else []
     scores = [Score(**one) for seed in plan.seeds for one in try_all(job, seed)]
-    write_tables(args.out, scores, costs)
+    write_tables(args.out, plan, scores, costs)
     write_page(args.out, args.plan.stem, plan, scores, costs)
-    print(as_markdown(scores, costs))
+    print(as_markdown(plan, scores, costs))
     print(f"the report is {args.out / 'report.html'}", file=sys.stderr)
     return 0
 
@@ -166,7 +166,8 @@ def evaluation(job: Run, source: str, target: Target, seed: int, out: Path) -> E
         every=target.every,
         mode=target.mode,
         running_means=job.plan.running_means,
-        frame_path=job.plan.frame_paths,
+        frame_path=job.plan.frame_path,
+        variants_of=job.plan.reference,
         device=job.device,
         precision=find_precision(AUTO, job.device),
         windows=target.windows,

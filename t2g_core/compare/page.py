@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from t2g_core.compare.costs import Cost
 from t2g_core.compare.plan import Plan
-from t2g_core.compare.report import Score, cost_table, tables_of
+from t2g_core.compare.report import Score, average, cost_table, margins_of, tables_of
 from t2g_core.training.ablation_table import write_curves
 
 if TYPE_CHECKING:
@@ -37,12 +37,16 @@ def write_page(
         f"<h1>Comparison {escape(name)}</h1>",
         "<p>mIoU / VC8 / VC16 in percent. VC counts a pixel whose prediction is constant over the "
         f"window of frames and right. {of_seeds(plan.seeds)}</p>",
+        *(f"<p>{escape(text)}</p>" for text in plan.note.strip().split("\n\n") if text),
     ]
+    margins = margins_of(plan, scores)
     for (title, lines), (source, target) in zip(
         tables_of(scores).items(), dict.fromkeys((s.source, s.target) for s in scores), strict=True
     ):
         chosen = [s for s in scores if (s.source, s.target) == (source, target)]
         parts += [f"<h2>{escape(title)}</h2>", table(lines)]
+        ahead = f"{plan.reference} minus the best of the other methods"
+        parts += [f"<p>{escape(ahead)}:</p>", table(margins[title])]
         parts.append(picture(stability(chosen), f"accuracy against stability, {title}"))
         parts.append(picture(classes(chosen), f"IoU of each class, {title}"))
         for seed in plan.seeds:
@@ -162,12 +166,6 @@ def legend(axis) -> None:
     """Of the dots, where there are any."""
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize="small")
-
-
-def average(scores: Sequence[Score], name: str) -> float | None:
-    """Mean of a score that all have; None without one."""
-    values = [getattr(score, name) for score in scores]
-    return None if not values or None in values else mean(values)
 
 
 def loss_curves(folder: Path, plan: Plan) -> bytes | None:

@@ -7,10 +7,13 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from t2g_core.config import Config, from_mapping, load_mapping, read_config
 from t2g_core.config import with_value as changed
 from t2g_core.data.corruptions import SEEDINGS, SEVERITY
 from t2g_core.data.datasets import NAMES
+from t2g_core.evaluation.frame_path import FramePath
 from t2g_core.evaluation.modes import MODES
 
 
@@ -64,8 +67,9 @@ class Plan:
     of a config, `section.key`, which all methods take: the common budget. iterations: those of
         every stage of every method times this, rounded up.
 
-    running_means, frame_paths: as of `t2g eval`. reference: the method to whose step the others'
-        times are ratios.
+    reference: the method with which the others are compared: in what it is ahead of the best of
+        them, and its step's time is the unit of theirs. frame_path, running_means: of the
+        reference, as of `t2g eval`. note: what the report says of the result.
     """
 
     methods: dict[str, MethodPlan]
@@ -76,7 +80,8 @@ class Plan:
     changes: dict | None = None
     iterations: float = 1.0
     running_means: tuple[float, ...] = ()
-    frame_paths: bool = False
+    frame_path: bool = False
+    note: str = ""
 
     def __post_init__(self):
         if self.iterations <= 0:
@@ -89,8 +94,11 @@ class Plan:
         own = self.sources[source].changes or {}
         for key, value in ((self.changes or {}) | own | {"train.seed": seed}).items():
             mapping = changed(mapping, key, value)
-        for stage in (mapping.get("train") or {}).get("stages", ()):
-            stage["iterations"] = math.ceil(stage["iterations"] * self.iterations)
+        if mapping.get("train"):
+            mapping["train"]["stages"] = [
+                stage | {"iterations": math.ceil(stage["iterations"] * self.iterations)}
+                for stage in mapping["train"]["stages"]
+            ]
         return read_config(mapping, Path(path).name)
 
     def roots(self) -> set[str]:
@@ -110,7 +118,8 @@ def read_plan(path: Path) -> Plan:
     Raises:
         FileNotFoundError: no such file, or no config of a method.
         ValueError: a key that is missing, unknown or of another type, named with its section; a
-            target of a source that is not in the plan; a config that cannot be trained.
+            target of a source that is not in the plan; a config that cannot be trained; a variant
+            that the reference does not have.
     """
     mapping, where = load_mapping(path), path.name
     kinds = {"methods": MethodPlan, "sources": Source, "targets": Target}
@@ -136,4 +145,19 @@ def read_plan(path: Path) -> Plan:
     for source, method in itertools.product(plan.sources, plan.methods):
         if plan.config(method, plan.seeds[0], source).train is None:
             raise ValueError(f"{where}.methods.{method}: its config has no section train")
+    try:
+        check_variants(plan)
+    except ValueError as error:
+        raise ValueError(f"{where}, reference {plan.reference}: {error}") from None
     return plan
+
+
+def check_variants(plan: Plan) -> None:
+    """Raise ValueError for variants that the reference does not have, before hours of training."""
+    config = plan.config(plan.reference, plan.seeds[0], next(iter(plan.sources))).without_weights()
+    with torch.device("meta"):
+        method = config.build_method(config.build_encoder("meta"), 2)
+    if plan.frame_path:
+        FramePath(method)
+    elif plan.running_means and (method.clip_length > 1 or method.recurrent):
+        raise ValueError("running_means: expected a reference that looks at each frame alone")

@@ -10,6 +10,9 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from t2g_core.compare.costs import Cost
+from t2g_core.compare.plan import Plan
+
+NAMES = {"miou": "mIoU", "vc8": "VC8", "vc16": "VC16"}
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,7 @@ def tables_of(scores: Sequence[Score]) -> dict[str, list[list[str]]]:
 
 def cell(scores: Sequence[Score]) -> str:
     """`72.3 / 97.1 / 97.5`: means over the seeds, ± their deviation where there are two or more."""
-    return " / ".join(
-        spread([getattr(s, name) for s in scores]) for name in ("miou", "vc8", "vc16")
-    )
+    return " / ".join(spread([getattr(s, name) for s in scores]) for name in NAMES)
 
 
 def spread(values: Sequence[float | None]) -> str:
@@ -58,6 +59,40 @@ def spread(values: Sequence[float | None]) -> str:
     if not values or None in values:
         return "-"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def margins_of(plan: Plan, scores: Sequence[Score]) -> dict[str, list[list[str]]]:
+    """By the titles of `tables_of`: by how much the plan's reference is ahead of the best of its
+    other methods, a row a condition. Variants of the reference do not count as others."""
+    others = [name for name in plan.methods if name != plan.reference]
+    tables = {}
+    for source, target in dict.fromkeys((s.source, s.target) for s in scores):
+        chosen = [s for s in scores if (s.source, s.target) == (source, target)]
+        lines = [["condition", *NAMES.values()]]
+        for condition in dict.fromkeys(s.condition for s in chosen):
+            found = [s for s in chosen if s.condition == condition]
+            lines.append(
+                [condition, *(margin(found, plan.reference, others, name) for name in NAMES)]
+            )
+        tables[f"{source} → {target}"] = lines
+    return tables
+
+
+def margin(scores: Sequence[Score], reference: str, others: Sequence[str], name: str) -> str:
+    """`+2.3 to REIN`: means over the seeds; `-` where one does not exist."""
+    own = average([s for s in scores if s.method == reference], name)
+    found = {method: average([s for s in scores if s.method == method], name) for method in others}
+    found = {method: value for method, value in found.items() if value is not None}
+    if own is None or not found:
+        return "-"
+    best = max(found, key=found.get)
+    return f"{own - found[best]:+.1f} to {best}"
+
+
+def average(scores: Sequence[Score], name: str) -> float | None:
+    """Mean of a score that all have; None without one."""
+    values = [getattr(score, name) for score in scores]
+    return None if not values or None in values else mean(values)
 
 
 def cost_table(costs: Sequence[Cost]) -> list[list[str]]:
@@ -90,13 +125,18 @@ def cost_table(costs: Sequence[Cost]) -> list[list[str]]:
     ]
 
 
-def as_markdown(scores: Sequence[Score], costs: Sequence[Cost]) -> str:
+def as_markdown(plan: Plan, scores: Sequence[Score], costs: Sequence[Cost]) -> str:
     """All tables."""
-    parts = [f"## {title}\n\n{grid(lines)}" for title, lines in tables_of(scores).items()]
+    margins = margins_of(plan, scores)
+    parts = []
+    for title, lines in tables_of(scores).items():
+        ahead = f"{plan.reference} minus the best of the other methods:"
+        parts.append(f"## {title}\n\n{grid(lines)}\n\n{ahead}\n\n{grid(margins[title])}")
     seeds = ", ".join(map(str, sorted({s.seed for s in scores})))
     legend = f"mIoU / VC8 / VC16 in percent, VC in the reading `correct`; seeds {seeds}."
     parts += [f"## Cost of a step\n\n{grid(cost_table(costs))}"] if costs else []
-    return "\n\n".join([legend, *parts]) + "\n"
+    note = [plan.note.strip()] if plan.note else []
+    return "\n\n".join([legend, *note, *parts]) + "\n"
 
 
 def grid(lines: Sequence[Sequence[str]]) -> str:
@@ -105,9 +145,9 @@ def grid(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, "|" + " --- |" * len(lines[0]), *rest])
 
 
-def write_tables(folder: Path, scores: Sequence[Score], costs: Sequence[Cost]) -> None:
+def write_tables(folder: Path, plan: Plan, scores: Sequence[Score], costs: Sequence[Cost]) -> None:
     """Write ``report.md``, ``report.json``, and ``scores.csv`` with a line for each score."""
-    (folder / "report.md").write_text(as_markdown(scores, costs))
+    (folder / "report.md").write_text(as_markdown(plan, scores, costs))
     document = {"scores": [asdict(s) for s in scores], "costs": [asdict(c) for c in costs]}
     (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n")
     with (folder / "scores.csv").open("w", newline="") as file:

@@ -36,6 +36,9 @@ PICTURED_FRAMES = 6
 ALL_WEATHERS = "all"
 
 
+FRAME_PATH = ", frame path"  # ends the name of a row
+
+
 @dataclass(frozen=True)
 class EvaluateOptions:
     """What `evaluate` is asked for; `t2g eval --help` says more of each.
@@ -46,7 +49,8 @@ class EvaluateOptions:
     every: take every Nth frame of each video. weather: a folder of `t2g data corrupt`.
     mode: `stream`, `clip` or `frame`.
     running_means: weights of running means over frame-by-frame checkpoints; frame_path: whether
-        the frame path of those with a memory has a row of its own.
+        the frame path of those with a memory has a row of its own. variants_of: the name to which
+        both apply; empty: all.
     device, precision: as of `t2g_core.device`.
     static_threshold: of Eq. 13, grey values of 255.
     classes: `own` or `shared15`. without_depth: leave out depth encoders.
@@ -68,6 +72,7 @@ class EvaluateOptions:
     mode: str = "stream"
     running_means: tuple[float, ...] = ()
     frame_path: bool = False
+    variants_of: str = ""
     device: str = AUTO
     precision: str = AUTO
     static_threshold: int = STATIC_THRESHOLD
@@ -115,9 +120,9 @@ def evaluate(options: EvaluateOptions) -> list[dict]:
         called=options.names,
     )
     if options.frame_path:
-        segmenters = with_frame_paths(segmenters)
+        segmenters = with_frame_paths(segmenters, options.variants_of)
     segmenters = on_windows(segmenters, read_windows(options.windows))
-    segmenters = with_running_means(segmenters, options.running_means)
+    segmenters = with_running_means(segmenters, options.running_means, options.variants_of)
     return evaluate_all(segmenters, videos, dataset.class_names, options)
 
 
@@ -233,15 +238,17 @@ def load_segmenters(
     return {name: found[name] for name in names.values()}
 
 
-def with_frame_paths(segmenters: dict[str, StreamingSegmenter]) -> dict[str, StreamingSegmenter]:
-    """Each segmenter with a memory, followed by its frame path alone."""
+def with_frame_paths(
+    segmenters: dict[str, StreamingSegmenter], of: str = ""
+) -> dict[str, StreamingSegmenter]:
+    """Each segmenter with a memory, or the one called `of`, followed by its frame path alone."""
     from t2g_core.evaluation.frame_path import FramePath
 
     found = {}
     for name, segmenter in segmenters.items():
         found[name] = segmenter
-        if has_memory(segmenter):
-            found[f"{name}, frame path"] = with_method(segmenter, FramePath)
+        if has_memory(segmenter) and of in ("", name):
+            found[f"{name}{FRAME_PATH}"] = with_method(segmenter, FramePath)
     return found
 
 
@@ -258,15 +265,16 @@ def on_windows(
 
 
 def with_running_means(
-    segmenters: dict[str, StreamingSegmenter], weights: Sequence[float]
+    segmenters: dict[str, StreamingSegmenter], weights: Sequence[float], of: str = ""
 ) -> dict[str, StreamingSegmenter]:
-    """Each segmenter, followed by its running means where it looks at each frame alone."""
+    """Each segmenter, or the one called `of`, followed by its running means where it looks at each
+    frame alone."""
     from t2g_core.evaluation.running_mean import RunningMean
 
     found = {}
     for name, segmenter in segmenters.items():
         found[name] = segmenter
-        if not has_memory(segmenter):
+        if not has_memory(segmenter) and of in ("", name, name.removesuffix(FRAME_PATH)):
             for weight in weights:
                 mean = with_method(segmenter, partial(RunningMean, weight=weight))
                 found[f"{name} + mean {weight:g}"] = mean
