@@ -8,12 +8,13 @@ SOURCES := package.xml CMakeLists.txt $(shell find msg srv t2g_ros t2g_core laun
 	-not -name '*.pyc')
 CLIP ?=
 RUNTIME ?= torch
+STREET := out/street
 EXPORTED := out/shipped_onnx
 PYTEST_ARGS ?=
 
 CAMVID ?=
 
-.PHONY: help setup demo test compare lint clean
+.PHONY: help setup demo test test-long compare lint clean
 
 help:
 	@echo "make setup              everything needed, into .venv, and the ROS package built"
@@ -21,6 +22,7 @@ help:
 	@echo "make demo CLIP=PATH     ... on a folder of images, a video file or a bag"
 	@echo "make demo RUNTIME=onnx  ... without PyTorch: the shipped model's graphs in ONNX Runtime"
 	@echo "make test               all tests (PYTEST_ARGS='-k node' for some)"
+	@echo "make test-long          ... and those that take many seconds each"
 	@echo "make compare CAMVID=DIR train all methods on a small budget, then compare: out/compare"
 	@echo "make lint               ruff, and which room imports which"
 	@echo "make clean              remove what was built (.venv stays)"
@@ -45,13 +47,23 @@ $(EXPORTED): t2g_core/weights/time2general_small_camvid.safetensors | setup
 
 test: setup
 	@. .ci/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \
+		--dist loadfile -m "not long" $(PYTEST_ARGS)
+
+test-long: setup
+	@. .ci/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \
 		--dist loadfile $(PYTEST_ARGS)
 
 # Hours on a CPU; stopped and called again, it goes on where it was.
-compare: setup
+compare: setup $(STREET)/val
 	@[ -d "$(CAMVID)/train" ] || { echo "make compare CAMVID=DIR: no folder $(CAMVID)/train"; exit 2; }
-	@. .ci/environment.sh && t2g compare config/compare/camvid.yaml --root camvid="$(CAMVID)" \
-		--out out/compare
+	@. .ci/environment.sh && \
+		t2g compare config/compare/camvid_and_street.yaml --root camvid="$(CAMVID)" \
+		--root street=$(STREET) --out out/compare
+
+$(STREET)/val: | setup
+	@. .ci/environment.sh && \
+		t2g scene $(STREET) --split train --frames 120 --size 384 288 --seed 7 && \
+		t2g scene $(STREET) --split val --frames 60 --size 384 288 --seed 8
 
 lint: $(INSTALLED)
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \

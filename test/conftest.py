@@ -5,6 +5,11 @@ from __future__ import annotations
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests that repeat a check on one more method or size at a cost of many seconds: `long`."""
+    config.addinivalue_line("markers", "long: only in `make test-long`")
+
+
 def has_gpu() -> bool:
     import torch
 

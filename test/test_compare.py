@@ -122,11 +122,10 @@ def plan(tmp_path, monkeypatch):
     mapping = {
         "reference": "conv",
         "running_means": [0.5],
-        "iterations": 0.5,
         "note": "One.\n\nTwo & three.",
         "changes": {"train.stages": [vars(stage) for stage in stages(3, frames_per_step=3)]},
         "methods": {name: {"config": f"{name}.yaml"} for name in ("conv", "tv3s")},
-        "sources": {"drive": {"root": "here"}},
+        "sources": {"drive": {"root": "here", "iterations": 0.5}},
         "targets": {
             "val": {"root": "here", "sources": ["drive"], "corruptions": ["clean", "fog"]},
             "slow": {"root": "here", "sources": ["drive"], "every": 2, "windows": "64/32"},
@@ -156,6 +155,7 @@ class Page(HTMLParser):
             self._in_cell = False
 
 
+PLANNED = {"config": "conv.yaml"}
 WORDS = ["compare", "plan.yaml", "--root", "here=data", "--out", "out", "--rounds", "1"]
 
 
@@ -191,7 +191,7 @@ def test_a_plan_is_trained_tried_timed_and_reported_once(plan, capsys):
 def test_a_browser_shows_tables_and_pictures(tmp_path):
     scores = [score(name, 0, 10.0 * k) for k, name in enumerate(("one", "<two>"), start=1)]
     costs = [Cost(s.method, "none", 1_000_000, 2.0, 0.1, 1.0, 0, 10**9) for s in scores]
-    plan = Plan({}, {}, {}, "one")
+    plan = Plan({"one": MethodPlan("one.yaml")}, {}, {}, "one")
     write_page(tmp_path, "a & b", plan, scores, costs)
     quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -217,7 +217,15 @@ def test_a_browser_shows_tables_and_pictures(tmp_path):
         ({"targets": {"v": {"root": "here", "sources": ["y"]}}}, "no source y in the plan"),
         ({"frame_path": True}, "reference conv: the frame path alone: expected a model with"),
         ({"reference": "tv3s"}, "running_means: expected a reference that looks at each frame"),
-        ({"iterations": 0}, "iterations: expected a factor above 0, got 0"),
+        (
+            {"sources": {"drive": {"root": "here", "iterations": 0}}},
+            "iterations: expected a factor above 0, got 0",
+        ),
+        (
+            {"methods": {"conv": PLANNED, "tv3s": {"config": "tv3s.yaml", "seeds": [3]}}},
+            "methods.conv.seeds: expected those of all other methods too, to be compared with, "
+            "without 3",
+        ),
         ({"seed": 1}, "unknown key seed; did you mean seeds"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from dataclasses import asdict, dataclass
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the targets, measure what a step costs, and write report.html (one page with tables and "
         "pictures), report.md, scores.csv and report.json. A stopped run goes on where it was."
     )
-    parser.add_argument("plan", type=Path, help="e.g. config/compare/camvid.yaml")
+    parser.add_argument("plan", type=Path, help="e.g. config/compare/camvid_and_street.yaml")
     parser.add_argument(
         "--root",
         action="append",
@@ -71,14 +72,12 @@ def run(args: argparse.Namespace) -> int:
     cache = args.cache or args.out / "clips"
     job = Run(plan, roots, args.out, cache, find_device(args.device), args.workers)
     args.out.mkdir(parents=True, exist_ok=True)
-    for seed in plan.seeds:
-        for source in plan.sources:
-            for method in plan.methods:
-                print(f"{method} on {source}, seed {seed}", file=sys.stderr)
-                if not train_one(job, source, method, seed):
-                    return 130
+    for source, (seed, method) in itertools.product(plan.sources, plan.runs()):
+        print(f"{method} on {source}, seed {seed}", file=sys.stderr)
+        if not train_one(job, source, method, seed):
+            return 130
     costs = costs_of(job, args.rounds) if args.rounds else []
-    scores = [Score(**one) for seed in plan.seeds for one in try_all(job, seed)]
+    scores = [Score(**one) for seed in dict(plan.runs()) for one in try_all(job, seed)]
     write_tables(args.out, plan, scores, costs)
     write_page(args.out, args.plan.stem, plan, scores, costs)
     print(as_markdown(plan, scores, costs))
@@ -112,9 +111,9 @@ def read_roots(words: list[str], plan: Plan) -> dict[str, Path]:
 
 
 def configs_of(plan: Plan) -> dict[str, dict]:
-    """Of every method, on the first source and under the first seed."""
+    """Of every method, on the first source."""
     source = next(iter(plan.sources))
-    return {name: plan.config(name, plan.seeds[0], source).as_mapping() for name in plan.methods}
+    return {name: plan.config(name, 0, source).as_mapping() for name in plan.methods}
 
 
 def train_one(job: Run, source: str, method: str, seed: int) -> bool:
@@ -136,13 +135,15 @@ def train_one(job: Run, source: str, method: str, seed: int) -> bool:
 
 def try_all(job: Run, seed: int) -> list[dict]:
     """Scores of all methods of a seed on all targets."""
+    methods = [method for one, method in job.plan.runs() if one == seed]
     found = []
     for name, target in job.plan.targets.items():
         for source in target.sources:
             out = job.out / "tried" / f"{source}_{name}_seed{seed}"
             out.mkdir(parents=True, exist_ok=True)
-            options = evaluation(job, source, target, seed, out)
-            configs = {m: job.plan.config(m, seed, source).as_mapping() for m in job.plan.methods}
+            files = {m: job.folder(source, m, seed) / MODEL for m in methods}
+            options = evaluation(job, target, files, out)
+            configs = {m: job.plan.config(m, seed, source).as_mapping() for m in methods}
             key = {"configs": configs, "options": asdict(options)}
             found += keep(
                 out / SCORES,
@@ -152,12 +153,12 @@ def try_all(job: Run, seed: int) -> list[dict]:
     return found
 
 
-def evaluation(job: Run, source: str, target: Target, seed: int, out: Path) -> EvaluateOptions:
-    """All methods of a source on one target, in one run."""
+def evaluation(job: Run, target: Target, files: dict[str, Path], out: Path) -> EvaluateOptions:
+    """All methods of a source, their checkpoints by name, on one target, in one run."""
     return EvaluateOptions(
         root=job.roots[target.root],
-        checkpoints=tuple(job.folder(source, m, seed) / MODEL for m in job.plan.methods),
-        names=tuple(job.plan.methods),
+        checkpoints=tuple(files.values()),
+        names=tuple(files),
         data=target.data,
         split=target.split,
         corruptions=target.corruptions,

@@ -40,7 +40,7 @@ def measure_costs(plan: Plan, device: str, rounds: int) -> list[Cost]:
     """Of every method on whole frames and on sliding windows of its config's input size."""
     found = []
     first = next(iter(plan.sources))
-    configs = {name: plan.config(name, plan.seeds[0], first) for name in plan.methods}
+    configs = {name: plan.config(name, 0, first) for name in plan.methods}
     for windows in WINDOWS:
         calls, infos = {}, {}
         for name, config in configs.items():

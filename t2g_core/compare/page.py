@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from t2g_core.compare.costs import Cost
 from t2g_core.compare.plan import Plan
-from t2g_core.compare.report import Score, average, cost_table, margins_of, tables_of
+from t2g_core.compare.report import Score, average, cost_table, margins_of, of_seeds, tables_of
 from t2g_core.training.ablation_table import write_curves
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ def write_page(
 
     Pictures that the evaluation drew there, of frames and of neighbouring frames, are put in.
     """
+    seeds = sorted({seed for seed, _ in plan.runs()})
     parts = [
         f"<h1>Comparison {escape(name)}</h1>",
         "<p>mIoU / VC8 / VC16 in percent. VC counts a pixel whose prediction is constant over the "
-        f"window of frames and right. {of_seeds(plan.seeds)}</p>",
+        f"window of frames and right. {of_seeds(seeds)}</p>",
         *(f"<p>{escape(text)}</p>" for text in plan.note.strip().split("\n\n") if text),
     ]
     margins = margins_of(plan, scores)
@@ -49,7 +50,7 @@ def write_page(
         parts += [f"<p>{escape(ahead)}:</p>", table(margins[title])]
         parts.append(picture(stability(chosen), f"accuracy against stability, {title}"))
         parts.append(picture(classes(chosen), f"IoU of each class, {title}"))
-        for seed in plan.seeds:
+        for seed in seeds:
             tried = folder / "tried" / f"{source}_{target}_seed{seed}"
             for path in sorted(tried.glob("*.png")):
                 about = f"{path.stem.replace('_', ' ')}, {title}, seed {seed}"
@@ -65,13 +66,6 @@ def write_page(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(name)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
-
-
-def of_seeds(seeds: Sequence[int]) -> str:
-    """What a row is a mean of."""
-    if len(seeds) == 1:
-        return f"One training a row, seed {seeds[0]}."
-    return f"Means over the seeds {', '.join(map(str, seeds))}, ± their deviation."
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:
@@ -173,8 +167,7 @@ def loss_curves(folder: Path, plan: Plan) -> bytes | None:
     logs = {
         f"{method} on {source}, seed {seed}": folder / "runs" / source / method / f"seed{seed}"
         for source in plan.sources
-        for method in plan.methods
-        for seed in plan.seeds
+        for seed, method in plan.runs()
     }
     found = {name: run / "log.csv" for name, run in logs.items() if (run / "log.csv").is_file()}
     if not found:

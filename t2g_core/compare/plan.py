@@ -19,23 +19,29 @@ from t2g_core.evaluation.modes import MODES
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """config: a YAML of a model and its training, found from where the command runs."""
+    """config: a YAML of a model and its training, found from where the command runs. seeds: under
+    which it is trained instead of the plan's."""
 
     config: str
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Source:
     """What is trained on: a data set's name and split; root: which folder of the command line;
-    changes: keys of a config that all methods take on it."""
+    changes: keys of a config that all methods take on it. iterations: those of every stage of
+    every method times this, rounded up."""
 
     root: str
     data: str = "camvid"
     split: str = "train"
     changes: dict | None = None
+    iterations: float = 1.0
 
     def __post_init__(self):
         check_name(self.data)
+        if self.iterations <= 0:
+            raise ValueError(f"iterations: expected a factor above 0, got {self.iterations}")
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,7 @@ class Target:
 @dataclass(frozen=True)
 class Plan:
     """methods, sources, targets by name. seeds: every method is trained under each. changes: keys
-    of a config, `section.key`, which all methods take: the common budget. iterations: those of
-        every stage of every method times this, rounded up.
+    of a config, `section.key`, which all methods take: the common budget.
 
     reference: the method with which the others are compared: in what it is ahead of the best of
         them, and its step's time is the unit of theirs. frame_path, running_means: of the
@@ -78,28 +83,29 @@ class Plan:
     reference: str
     seeds: tuple[int, ...] = (0,)
     changes: dict | None = None
-    iterations: float = 1.0
     running_means: tuple[float, ...] = ()
     frame_path: bool = False
     note: str = ""
-
-    def __post_init__(self):
-        if self.iterations <= 0:
-            raise ValueError(f"iterations: expected a factor above 0, got {self.iterations}")
 
     def config(self, method: str, seed: int, source: str) -> Config:
         """A method's config with the common budget, on a source, under a seed."""
         path = self.methods[method].config
         mapping = load_mapping(path)
-        own = self.sources[source].changes or {}
+        own, longer = self.sources[source].changes or {}, self.sources[source].iterations
         for key, value in ((self.changes or {}) | own | {"train.seed": seed}).items():
             mapping = changed(mapping, key, value)
         if mapping.get("train"):
             mapping["train"]["stages"] = [
-                stage | {"iterations": math.ceil(stage["iterations"] * self.iterations)}
+                stage | {"iterations": math.ceil(stage["iterations"] * longer)}
                 for stage in mapping["train"]["stages"]
             ]
         return read_config(mapping, Path(path).name)
+
+    def runs(self) -> list[tuple[int, str]]:
+        """Every seed with every method that is trained under it."""
+        seeds = {name: method.seeds or self.seeds for name, method in self.methods.items()}
+        every = sorted({seed for found in seeds.values() for seed in found})
+        return [(seed, name) for seed in every for name, found in seeds.items() if seed in found]
 
     def roots(self) -> set[str]:
         """Folders that the command line has to name."""
@@ -139,11 +145,17 @@ def read_plan(path: Path) -> Plan:
         raise ValueError(
             f"{where}.reference: expected a method of the plan, got {plan.reference!r}"
         )
+    without = {seed for seed, _ in plan.runs()} - {s for s, n in plan.runs() if n == plan.reference}
+    if without:
+        raise ValueError(
+            f"{where}.methods.{plan.reference}.seeds: expected those of all other methods too, "
+            f"to be compared with, without {', '.join(map(str, sorted(without)))}"
+        )
     for name, target in plan.targets.items():
         for source in set(target.sources) - set(plan.sources):
             raise ValueError(f"{where}.targets.{name}: no source {source} in the plan")
     for source, method in itertools.product(plan.sources, plan.methods):
-        if plan.config(method, plan.seeds[0], source).train is None:
+        if plan.config(method, 0, source).train is None:
             raise ValueError(f"{where}.methods.{method}: its config has no section train")
     try:
         check_variants(plan)
@@ -154,7 +166,7 @@ def read_plan(path: Path) -> Plan:
 
 def check_variants(plan: Plan) -> None:
     """Raise ValueError for variants that the reference does not have, before hours of training."""
-    config = plan.config(plan.reference, plan.seeds[0], next(iter(plan.sources))).without_weights()
+    config = plan.config(plan.reference, 0, next(iter(plan.sources))).without_weights()
     with torch.device("meta"):
         method = config.build_method(config.build_encoder("meta"), 2)
     if plan.frame_path:

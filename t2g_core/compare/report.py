@@ -95,6 +95,16 @@ def average(scores: Sequence[Score], name: str) -> float | None:
     return None if not values or None in values else mean(values)
 
 
+def of_seeds(seeds: Sequence[int]) -> str:
+    """What a cell is a mean of."""
+    if len(seeds) == 1:
+        return f"One training a row, seed {seeds[0]}."
+    return (
+        f"Trained under the seeds {', '.join(map(str, seeds))}: a cell with ± is the mean of "
+        f"those, ± their deviation, others are of seed {seeds[0]}."
+    )
+
+
 def cost_table(costs: Sequence[Cost]) -> list[list[str]]:
     """A row a method and kind of windows; the first line is the head."""
     head = [
@@ -132,8 +142,8 @@ def as_markdown(plan: Plan, scores: Sequence[Score], costs: Sequence[Cost]) -> s
     for title, lines in tables_of(scores).items():
         ahead = f"{plan.reference} minus the best of the other methods:"
         parts.append(f"## {title}\n\n{grid(lines)}\n\n{ahead}\n\n{grid(margins[title])}")
-    seeds = ", ".join(map(str, sorted({s.seed for s in scores})))
-    legend = f"mIoU / VC8 / VC16 in percent, VC in the reading `correct`; seeds {seeds}."
+    seeds = sorted({s.seed for s in scores})
+    legend = f"mIoU / VC8 / VC16 in percent, VC in the reading `correct`. {of_seeds(seeds)}"
     parts += [f"## Cost of a step\n\n{grid(cost_table(costs))}"] if costs else []
     note = [plan.note.strip()] if plan.note else []
     return "\n\n".join([legend, *note, *parts]) + "\n"

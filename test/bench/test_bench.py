@@ -185,7 +185,13 @@ def test_runtimes_are_timed_each_in_a_process_of_its_own(tmp_path, capsys):
     assert 0.1 < second["step_ratio"] < 10 and second["beside_load"] > 0.5
     assert 0 < first["encoder_s"] < first["step_s"] < first["first_mask_s"]
     assert 1e8 < first["resident_bytes"] < 4e9
-    assert main(words) == 0
+
+
+@pytest.mark.long
+def test_the_table_of_runtimes(tmp_path, capsys):
+    write_vit_s_checkpoint(tmp_path / "small.safetensors")
+    spec = f"{tmp_path / 'small.safetensors'}@cpu/fp32"
+    assert main(["bench", "--runtime", spec, "--size", "64x48", "--rounds", "1"]) == 0
     assert "first mask" in capsys.readouterr().out
 
 

@@ -193,6 +193,7 @@ def test_the_manifest_says_what_the_graphs_take(exported, manifest):
         assert not re.search(rb"/(home|root|work|tmp|usr)/", graph.read_bytes())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["deformable", "rein"])
 @torch.no_grad()
 def test_every_method_that_streams_exports(head, tmp_path):

@@ -21,7 +21,7 @@ from t2g_core.training.train import train
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("head", ["time2general", "rein"])
+@pytest.mark.parametrize("head", ["time2general", pytest.param("rein", marks=pytest.mark.long)])
 def test_two_processes_give_the_run_of_one(tmp_path, head):
     """The same micro-batches, their gradients averaged: weights agree to 1e-3 of their size.
 
