@@ -77,6 +77,7 @@ VARIANTS = {  # of Time2General
     "coarse_past": {"pixel_memory": False, "coarse_past": True, "pixels_from": "maps"},
     "queries_alone": {"pixel_classifier": False, "text_bias": "mean", "pixels_from": "maps"},
     "no_memory": {"pixel_memory": False, "clip_length": 1},
+    "stem": {"stem": 8},
 }
 
 

@@ -193,11 +193,15 @@ def test_the_manifest_says_what_the_graphs_take(exported, manifest):
         assert not re.search(rb"/(home|root|work|tmp|usr)/", graph.read_bytes())
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("head", ["deformable", "rein"])
+SLOW = [pytest.param(name, marks=pytest.mark.long) for name in ("deformable", "rein")]
+
+
+@pytest.mark.parametrize("head", ["stem", *SLOW])
 @torch.no_grad()
 def test_every_method_that_streams_exports(head, tmp_path):
     method = small_method(head)
+    if head == "stem":
+        torch.nn.init.normal_(method.head.fusion.stem.to_pixels.weight)
     one, other = command.examples(method)
     write_step(method, one, other, tmp_path / "step.onnx")
     step = load_graph(tmp_path / "step.onnx", Engine("cpu"))
@@ -207,10 +211,12 @@ def test_every_method_that_streams_exports(head, tmp_path):
         np.testing.assert_allclose(step.run(inputs)[0], probs.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("head", ["rein", "stem"])
 @torch.no_grad()
-def test_an_adapter_is_part_of_the_encoders_graph(tmp_path):
-    method = small_method("rein")
-    method.adapter.scale.fill_(0.3)
+def test_an_adapter_is_part_of_the_encoders_graph_and_a_stems_image_passes_it(head, tmp_path):
+    method = small_method(head)
+    if head == "rein":
+        method.adapter.scale.fill_(0.3)
     one, other = command.examples(method)
     write_encoder(method, one, other, tmp_path / "encoder.onnx")
     encoder = load_graph(tmp_path / "encoder.onnx", Engine("cpu"))

@@ -34,6 +34,8 @@ class Time2GeneralConfig(MethodConfig):
     pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
         logarithm of Eq. 6's scores.
     pixels_from: `maps` (query-conditioned, as in the paper) or the frozen `tokens`.
+    stem: channels of a shallow network that adds to the pixel embeddings what the picture shows at
+        stride 4; 0: none.
     pixel_memory_rate, depth_gate_rate: learning rates of the pixels' memory and of the depth gates
         beta in units of the stage's. The memory has eight thousand parameters, and its gate begins
         at zero; a beta is one scalar a layer, which weight decay would pull back to 0.5 and is
@@ -55,6 +57,7 @@ class Time2GeneralConfig(MethodConfig):
     text_bias: str = "mean"
     pixel_classifier: bool = False
     pixels_from: str = MAPS
+    stem: int = 0
     pixel_memory_rate: float = 1.0
     depth_gate_rate: float = 1.0
     text: TextConfig | None = None
@@ -63,6 +66,8 @@ class Time2GeneralConfig(MethodConfig):
     def __post_init__(self):
         if self.clip_length < 1:
             raise ValueError(f"clip_length: expected 1 or more, got {self.clip_length}")
+        if self.stem < 0 or self.stem % 2:
+            raise ValueError(f"stem: expected an even number of channels or 0, got {self.stem}")
         if self.pixels_from not in (MAPS, TOKENS):
             raise ValueError(f"pixels_from: expected {MAPS} or {TOKENS}, got {self.pixels_from!r}")
 

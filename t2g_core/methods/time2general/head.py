@@ -67,7 +67,7 @@ class Time2GeneralHead(nn.Module):
             coarse_past=c.coarse_past,
         )
         width = token_width if c.pixels_from == TOKENS else c.dim
-        self.fusion = PixelFusion(width, num_layers, c.dim, c.pixel_dim)
+        self.fusion = PixelFusion(width, num_layers, c.dim, c.pixel_dim, c.stem)
         self.pixel_classifier = (
             nn.Conv2d(c.pixel_dim, num_classes, 1) if c.pixel_classifier else None
         )
@@ -86,12 +86,17 @@ class Time2GeneralHead(nn.Module):
             parts.append(self.stability_queries)
         return parts if self.pixel_memory is None else [*parts, self.pixel_memory]
 
-    def encode_frames(self, tokens: list[torch.Tensor], grid: tuple[int, int]) -> FrameMaps:
+    def encode_frames(
+        self,
+        tokens: list[torch.Tensor],
+        grid: tuple[int, int],
+        images: torch.Tensor | None = None,
+    ) -> FrameMaps:
         """tokens: one (B, N, C) a layer, RGB then depth, standardised; grid (h, w) with N = h * w,
-        the tokens at stride 16."""
+        the tokens at stride 16; images (B, 16h, 16w, 3) uint8, which a stem reads."""
         maps = self._maps(tokens)
         pixels_from = maps if self.config.pixels_from == MAPS else self._rgb(tokens)
-        pixels, context = self.fusion(pixels_from, grid)
+        pixels, context = self.fusion(pixels_from, grid, images)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
             scales.insert(0, _double(maps[-3], grid))  # stride 8
@@ -102,7 +107,12 @@ class Time2GeneralHead(nn.Module):
             self.decoder.to_memory(scales),
         )
 
-    def classify_frames(self, tokens: list[torch.Tensor], grid: tuple[int, int]) -> torch.Tensor:
+    def classify_frames(
+        self,
+        tokens: list[torch.Tensor],
+        grid: tuple[int, int],
+        images: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """The frame path alone: probabilities (B, K, H/4, W/4) of the pixel classifier.
 
         Raises:
@@ -111,7 +121,8 @@ class Time2GeneralHead(nn.Module):
         if self.pixel_classifier is None:
             raise ValueError("the frame path alone needs time2general.pixel_classifier")
         reads_maps = self.config.pixels_from == MAPS
-        pixels, _ = self.fusion(self._maps(tokens) if reads_maps else self._rgb(tokens), grid)
+        maps = self._maps(tokens) if reads_maps else self._rgb(tokens)
+        pixels, _ = self.fusion(maps, grid, images)
         return self.pixel_classifier(pixels).float().softmax(dim=1)
 
     def _rgb(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:

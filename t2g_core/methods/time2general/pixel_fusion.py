@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from t2g_core.methods.time2general.image_stem import ImageStem, conv_block
+
 
 class PixelMaps(NamedTuple):
     """Of one frame: pixels (B, p, 4h, 4w) and the coarser context (B, d, 2h, 2w) under them."""
@@ -20,12 +22,13 @@ class PixelFusion(nn.Module):
     """Fuse of Eq. 5: maps of several layers at stride 16 -> pixel embeddings at stride 4.
 
     All maps of a plain ViT have one resolution, so they are fused there. The width goes into 3x3
-    context at strides 16 and 8, as in the convolutional head. A branch at stride 4 that sees the
-    image costs more time than all of this, flickers, and brought nothing for poles and signs.
+    context at strides 16 and 8, as in the convolutional head. Where there is a stem, it adds what
+    the picture shows at stride 4.
     """
 
-    def __init__(self, width: int, num_layers: int, dim: int, pixel_dim: int):
-        """width: channels of a layer's map; dim: d of the context; pixel_dim: p."""
+    def __init__(self, width: int, num_layers: int, dim: int, pixel_dim: int, stem: int):
+        """width: channels of a layer's map; dim: d of the context; pixel_dim: p; stem: channels of
+        the stem, 0 for none."""
         super().__init__()
         self.fuse = conv_block(num_layers * width, dim, 1)
         self.context16 = conv_block(dim, dim, 3)
@@ -33,22 +36,21 @@ class PixelFusion(nn.Module):
         self.context8 = conv_block(dim, dim, 3)
         self.dropout = nn.Dropout2d(0.0)  # a training stage says how much
         self.to_pixels = nn.Conv2d(dim, pixel_dim, 1)
+        self.stem = ImageStem(stem, dim, pixel_dim) if stem else None
 
-    def forward(self, maps: list[torch.Tensor], grid: tuple[int, int]) -> PixelMaps:
-        """maps: one (B, h*w, width) a layer; grid (h, w)."""
+    def forward(
+        self, maps: list[torch.Tensor], grid: tuple[int, int], images: torch.Tensor | None
+    ) -> PixelMaps:
+        """maps: one (B, h*w, width) a layer; grid (h, w); images (B, 16h, 16w, 3) uint8, which a
+        stem reads."""
         project, *rest = self.fuse  # a 1x1 convolution: a product of the maps as they lie
         x = F.linear(torch.cat(maps, dim=-1), project.weight.flatten(1))
         x = x.transpose(1, 2).unflatten(2, grid)  # channels last in memory
         for module in rest:
             x = module(x)
         context = self.context8(self.up(self.context16(x)))
-        return PixelMaps(self.up(self.to_pixels(self.dropout(context))), context)
-
-
-def conv_block(inputs: int, outputs: int, size: int) -> nn.Sequential:
-    """Convolution, batch norm, ReLU; (B, inputs, H, W) -> (B, outputs, H, W)."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    )
+        kept = self.dropout(context)
+        pixels = self.up(self.to_pixels(kept))
+        if self.stem is not None:
+            pixels = pixels + self.stem(images, kept)
+        return PixelMaps(pixels, context)

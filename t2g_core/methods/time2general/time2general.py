@@ -82,23 +82,32 @@ class Time2General(Method):
         return () if now is None else motion(now, before)
 
     def encode(self, images: torch.Tensor) -> Features:
-        """images (B, h, w, 3) uint8 -> tokens of every block that is read, RGB then depth."""
+        """images (B, h, w, 3) uint8 -> tokens of every block that is read, RGB then depth; with a
+        stem also the images, which it reads."""
+        return self._with_images(self.frozen_features(images), images)
+
+    def frozen_features(self, images: torch.Tensor) -> Features:
+        """The tokens."""
         return encode_tokens(self.encoder, images)
+
+    def _with_images(self, tokens: Features, images: torch.Tensor) -> Features:
+        return tokens if self.head.fusion.stem is None else (*tokens, images)
 
     def encode_frames(self, features: Features) -> FrameMaps:
         """Everything that depends on each of B frames alone."""
-        tokens, grid = self._tokens(features)
-        return self.head.encode_frames(tokens, grid)
+        return self.head.encode_frames(*self._inputs(features))
 
     def classify_frames(self, features: Features) -> torch.Tensor:
         """The frame path alone: probabilities (B, K, h/4, w/4) of the pixel classifier."""
-        tokens, grid = self._tokens(features)
-        return self.head.classify_frames(tokens, grid)
+        return self.head.classify_frames(*self._inputs(features))
 
-    def _tokens(self, features: Features) -> tuple[list[torch.Tensor], tuple[int, int]]:
-        """Standardised tokens (B, N, C) and their grid (h, w)."""
-        tokens = [maps.flatten(1, 2) for maps in features]
-        return self.standardize(tokens), tuple(features[0].shape[1:3])
+    def _inputs(
+        self, features: Features
+    ) -> tuple[list[torch.Tensor], tuple[int, int], torch.Tensor | None]:
+        """Standardised tokens (B, N, C), their grid (h, w), and the images for a stem."""
+        *tokens, images = (*features, None) if self.head.fusion.stem is None else features
+        tokens = self.standardize([maps.flatten(1, 2) for maps in tokens])
+        return tokens, tuple(features[0].shape[1:3]), images
 
     def start(self, features: Features) -> StreamMemory:
         """Slots without a frame."""
@@ -194,6 +203,8 @@ class Time2General(Method):
             if isinstance(module, nn.BatchNorm2d):
                 module.train(not frozen)
         self.head.fusion.dropout.p = stage.dropout
+        if self.head.fusion.stem is not None:
+            self.head.fusion.stem.distorts = not frozen
 
     def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
         """The pixels' memory and the depth gates have rates of their own, and gates no decay."""
@@ -214,7 +225,8 @@ class Time2General(Method):
 
     def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
         """All frames of all clips pass the frame path together."""
-        frames = tuple(flatten_clips(batch.features))
+        tokens = tuple(flatten_clips(batch.features))
+        frames = self._with_images(tokens, batch.images.flatten(0, 1))
         length = batch.target.shape[1]
         if stage.trains == FRAME_PATH:
             return [Prediction(self.classify_frames(frames)[t::length]) for t in range(length)]
