@@ -127,11 +127,25 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
 def _load_some(
     load: Callable[[str | Path, str], list[Video]], name: str, root: str | Path, split: str
 ) -> list[Video]:
-    """What the data set's lister finds; ValueError where that is nothing."""
-    videos = load(root, split)
-    if not any(video.frames for video in videos):
+    """What the data set's lister finds; ValueError where that is nothing.
+
+    split: `SPLIT`, `SPLIT:NAME,NAME` for some of its recordings, `SPLIT:-NAME,NAME` for the others.
+    """
+    split, _, chosen = split.partition(":")
+    videos = [video for video in load(root, split) if video.frames]
+    if not videos:
         raise ValueError(f"{root}: split {split} of {name} has no frame of its own")
-    return videos
+    if not chosen:
+        return videos
+    asked = set(chosen.removeprefix("-").split(","))
+    recordings = {video.frames[0].video for video in videos}
+    kept = recordings - asked if chosen.startswith("-") else asked
+    if asked - recordings or not kept:
+        raise ValueError(
+            f"{root}: split {split} of {name} has the recordings {', '.join(sorted(recordings))}, "
+            f"got {chosen}"
+        )
+    return [video for video in videos if video.frames[0].video in kept]
 
 
 def _check_depth(root: Path, mark: str) -> None:

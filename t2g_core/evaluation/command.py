@@ -34,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", choices=NAMES, default="camvid", help="default: %(default)s")
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--split", default="val", help="default: %(default)s")
+    parser.add_argument(
+        "--split",
+        default="val",
+        help="val:A,B: its recordings A and B alone, val:-A,B: all others (default: %(default)s)",
+    )
     parser.add_argument(
         "--corruption",
         action="append",

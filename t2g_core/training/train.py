@@ -86,7 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="model and training, e.g. config/time2general_small.yaml")
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--data", choices=NAMES, default="camvid", help="default: %(default)s")
-    parser.add_argument("--split", default="train", help="to train on (default: %(default)s)")
+    parser.add_argument(
+        "--split",
+        default="train",
+        help="to train on; train:A,B: its recordings A and B alone, train:-A,B: all others "
+        "(default: %(default)s)",
+    )
     parser.add_argument(
         "--out",
         type=Path,

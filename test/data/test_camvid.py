@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from t2g_core.data.camvid import FULL_RELEASE, load_camvid, read_label
+from t2g_core.data.datasets import open_dataset
 from t2g_core.images.files import read_image
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX
 
@@ -37,6 +38,24 @@ def test_frames_are_sorted_by_number_and_recordings_stay_apart(tmp_path):
     assert {frame.video for frame in videos[1].frames} == {"B"}
     frame = videos[0].frames[0]
     assert frame.image_path.name == "A_000100.jpg" and frame.label_path.name == "A_000100.png"
+
+
+@pytest.mark.parametrize(
+    ("split", "wanted"), [("val:A", "AA"), ("val:-A", "BC"), ("val:C,B", "BC"), ("val", "AABC")]
+)
+def test_recordings_of_a_split_are_chosen_by_name(split, wanted, tmp_path):
+    for stem in ("A_000000", "A_000002", "A_000900", "B_000000", "C_000030"):
+        write_pair(tmp_path, "val", stem, index_label())
+    videos = open_dataset("camvid", tmp_path).load_videos(split)
+    assert "".join(video.frames[0].video for video in videos) == wanted
+
+
+@pytest.mark.parametrize("split", ["val:D", "val:-A,B", "val:-D", "val:A,"])
+def test_an_unknown_recording_or_none_at_all_names_those_that_are_there(split, tmp_path):
+    for stem in ("A_000000", "B_000000"):
+        write_pair(tmp_path, "val", stem, index_label())
+    with pytest.raises(ValueError, match="has the recordings A, B, got"):
+        open_dataset("camvid", tmp_path).load_videos(split)
 
 
 def test_a_gap_cuts_the_recording(tmp_path):
