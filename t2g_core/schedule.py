@@ -59,7 +59,9 @@ class TrainConfig:
         crop, smallest and largest, in units of their size at inference, where a whole frame is
         resized to the area of `input_size`. It is the same for every data set: multi-scale resizing
         and random cropping in one. What of a crop lies beyond its frame is void, as where the field
-        pads. max_class_share: crops that one class fills beyond it are drawn again.
+        pads. max_class_share: crops that one class fills beyond it are drawn again. class_share: of
+        the crops and windows that hold a pixel of a class drawn evenly among those of the frame, so
+        that rare and thin things are seen often; the others lie anywhere.
     distortion: of the crops' colours. `photometric`: the field's brightness, contrast, saturation
         and hue, once a clip. `harsh`: also filters, noise, blur, JPEG, erasing and uneven light, in
         half of the clips another one each frame: a robustness method in itself, not the paper's.
@@ -99,6 +101,7 @@ class TrainConfig:
     accumulate: int = 1
     set_stages: str = MEAN
     jaccard_weight: float = 0.0
+    class_share: float = 0.0
 
     def __post_init__(self):
         longest = max((stage.clip_frames for stage in self.stages), default=0)

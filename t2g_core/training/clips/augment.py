@@ -43,23 +43,28 @@ def draw_crop(
     size: tuple[int, int],
     frame: tuple[int, int],
     input_size: tuple[int, int],
+    around: tuple[float, float] | None = None,
 ) -> Crop:
     """A box of a `frame` (width, height in pixels) that becomes `size` when it is resized.
 
     zoom: the smallest and the largest factor by which things are larger then than at inference,
     where the frame has the area of `input_size`; drawn evenly between the two. A box larger than
-    the frame holds all of it along that side.
+    the frame holds all of it along that side. around: a point (x, y) that it holds, in shares of
+    the frame; None: it lies anywhere.
     """
     at_inference = math.sqrt(input_size[0] * input_size[1] / (frame[0] * frame[1]))
     scale = rng.uniform(*zoom) * at_inference  # pixels of the crop, of a pixel of the frame
     width, height = (s / (scale * f) for s, f in zip(size, frame, strict=True))
-    return Crop(
-        rng.uniform(*between(width)),
-        rng.uniform(*between(height)),
-        width,
-        height,
-        bool(rng.random() < 0.5),
+    left, top = (
+        rng.uniform(*between(side)) if around is None else place_around(rng, around[axis], side)
+        for axis, side in enumerate((width, height))
     )
+    return Crop(left, top, width, height, bool(rng.random() < 0.5))
+
+
+def place_around(rng: Rng, point: float, side: float) -> float:
+    """Where a box of this side begins that holds the point: evenly, inside the frame."""
+    return float(np.clip(point - rng.random() * side, *between(side)))
 
 
 def between(side: float) -> tuple[float, float]:

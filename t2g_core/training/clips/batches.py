@@ -20,7 +20,7 @@ from t2g_core.training.clips.kept_clips import (
     joined,
 )
 from t2g_core.training.clips.loader import ClipLoader
-from t2g_core.training.clips.sampler import ClipSampler, draw_window, labelled_positions
+from t2g_core.training.clips.sampler import ClipSampler, draw_point, draw_window, labelled_positions
 from t2g_core.training.source import SourcePrints
 
 
@@ -101,7 +101,8 @@ class TrainingBatches:
 
     def _plain_clip(self, rng: np.random.Generator, frames: int) -> TrainingClip:
         mirrored = bool(rng.random() < 0.5)
-        corner = rng.random(2)
+        place, share = rng.random(2), self.config.train.class_share
+        by_class = share and rng.random() < share
         stride = int(rng.choice([r for r in self.config.train.strides if r]))
         chosen, step_s = self.sampler.draw_frames(rng, stride)
         first = min(labelled_positions(chosen)) if chosen[0].label_path is None else 0
@@ -109,11 +110,15 @@ class TrainingBatches:
         parts = [
             self.plain(frame, mirrored, frames > 1) for frame in chosen[first : first + frames]
         ]
-        parts = [self._window(part, corner) for part in parts]
+        around = draw_point(rng, parts[-1].labels[-1].numpy()) if by_class else None
+        parts = [self._window(part, place, around) for part in parts]
         return joined(parts, step_s)
 
-    def _window(self, frame: TrainingClip, corner: np.ndarray) -> TrainingClip:
-        """The crop of a whole frame whose place is `corner`, (x, y) from 0 to 1."""
+    def _window(
+        self, frame: TrainingClip, place: np.ndarray, around: tuple[float, float] | None
+    ) -> TrainingClip:
+        """The crop of a whole frame, anywhere or so that it holds the point `around`, (x, y) in
+        shares of the frame; place: two numbers from 0 to 1 that decide where."""
         size = self.config.train.crop_size
         height, width = frame.labels.shape[1:]
         if width < size[0] or height < size[1]:
@@ -121,9 +126,25 @@ class TrainingBatches:
                 f"train.crop_size {size} is larger than a frame of the source at input_size "
                 f"{self.config.input_size}, which is {width}x{height}: choose a smaller crop"
             )
-        room = (width - size[0]) // PATCH + 1, (height - size[1]) // PATCH + 1
-        left, top = (int(c * n) for c, n in zip(corner, room, strict=True))
+        left, top = (
+            window_start(share, whole, side, None if around is None else around[axis])
+            for axis, (share, whole, side) in enumerate(
+                zip(place, (width, height), size, strict=True)
+            )
+        )
         return cut(frame, left, top, size)
+
+
+def window_start(share: float, whole: int, side: int, point: float | None) -> int:
+    """The patch with which a window of `side` pixels begins in `whole`: of all that there are, or
+    of those with which it holds the point (0 to 1), the one at `share` (0 to 1)."""
+    first, last = 0, (whole - side) // PATCH
+    if point is not None:
+        pixel = int(point * whole)
+        first = max(first, -((side - 1 - pixel) // PATCH))
+        last = max(first, min(last, pixel // PATCH))
+        first = min(first, last)
+    return first + int(share * (last - first + 1))
 
 
 def collate(clips: list[TrainingClip], device: str | torch.device) -> ClipBatch:

@@ -37,6 +37,7 @@ SAMPLING = (
     "zoom",
     "distortion",
     "max_class_share",
+    "class_share",
     "strides",
     "precision",
 )

@@ -97,12 +97,25 @@ class ClipSampler:
     def _draw_crops(self, rng: np.random.Generator, label: np.ndarray, still: bool) -> list[Crop]:
         c, frame = self.config, (label.shape[1], label.shape[0])
         for _ in range(20):  # then as it comes: a label may be void nearly everywhere
-            crop = draw_crop(rng, c.zoom, c.crop_size, frame, self.input_size)
+            by_class = c.class_share and rng.random() < c.class_share
+            around = draw_point(rng, label) if by_class else None
+            crop = draw_crop(rng, c.zoom, c.crop_size, frame, self.input_size, around)
             cut = apply_crop(label, crop, (96, 72), label=True)
             counts = np.bincount(cut[cut != IGNORE_INDEX], minlength=1)
             if 0 < counts.max() <= c.max_class_share * counts.sum():
                 break
         return camera_move(rng, crop, c.clip_frames) if still else [crop] * c.clip_frames
+
+
+def draw_point(rng: np.random.Generator, label: np.ndarray) -> tuple[float, float] | None:
+    """A pixel of a class that is drawn evenly among those of a label (H, W): its x and y in shares
+    of the picture. None where all is void."""
+    known = np.unique(label[label != IGNORE_INDEX])
+    if not len(known):
+        return None
+    rows, columns = np.nonzero(label == rng.choice(known))
+    chosen = rng.integers(len(rows))
+    return (columns[chosen] + 0.5) / label.shape[1], (rows[chosen] + 0.5) / label.shape[0]
 
 
 def clips_at(

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_model import small_config, small_method, stages
 from small_runs import brightness_videos
 
 from t2g_core.data.camvid import read_label
-from t2g_core.training.clips.batches import TrainingBatches
+from t2g_core.images.model_input import PATCH
+from t2g_core.training.clips.batches import TrainingBatches, window_start
 from t2g_core.training.clips.kept_clips import PlainFrames, TrainingClip, cut
 from t2g_core.training.source import SourcePrints
 
@@ -68,8 +70,10 @@ def test_of_a_clip_that_is_not_kept_only_the_window_is_encoded(tmp_path, method,
     draw = batches(
         tmp_path, method, cached_clips=0, stages=stages(12, plain_share=0.0, frames_per_step=1)
     )
-    seen, encode = [], method.encode
-    monkeypatch.setattr(method, "encode", lambda images: seen.append(len(images)) or encode(images))
+    seen, encode = [], method.frozen_features
+    monkeypatch.setattr(
+        method, "frozen_features", lambda images: seen.append(len(images)) or encode(images)
+    )
     lengths = [shapes(draw(i))[1] for i in range(6)]
     assert seen == lengths and min(lengths) < 3
 
@@ -149,6 +153,41 @@ def test_images_features_labels_and_motion_images_are_cut_at_the_same_place():
     assert window.labels[0, ::16, ::16].flatten().tolist() == expected
     assert window.images[0, ::16, ::16, 1].flatten().tolist() == expected
     assert window.motion_images[0, ::8, ::8].flatten().tolist() == expected
+
+
+@pytest.mark.parametrize("point", [0.0, 0.2, 0.5, 0.77, 0.999])
+def test_a_window_around_a_point_holds_it_and_takes_every_place_that_does(point):
+    whole, side = 160, 64
+    found = {window_start(share, whole, side, point) for share in np.linspace(0, 0.999, 50)}
+    pixel = int(point * whole)
+    assert found == {n for n in range(7) if n * PATCH <= pixel < n * PATCH + side}
+    anywhere = {window_start(share, whole, side, None) for share in np.linspace(0, 0.999, 50)}
+    assert anywhere == set(range(7))
+
+
+def test_windows_of_a_share_are_placed_around_a_class(tmp_path, method):
+    """Of two classes one fills a corner of every frame."""
+    shares = {}
+    for share in (0.0, 1.0):
+        draw = batches(
+            tmp_path / str(share),
+            method,
+            stages=stages(40, plain_share=1.0, clip_frames=1, frames_per_step=1),
+            crop_size=(48, 32),
+            class_share=share,
+        )
+        rare(draw)
+        shares[share] = np.mean([(draw(i)[0].labels == 9).any().item() for i in range(40)])
+    assert shares[0.0] < 0.35 < 0.4 < shares[1.0]
+
+
+def rare(draw: TrainingBatches) -> None:
+    """Make every label on disk class 3, and class 9 in a corner."""
+    for video in draw.sampler.clips[1]:
+        for frame in video[0]:
+            label = np.full((60, 90), 3, np.uint8)
+            label[-3:, -3:] = 9
+            Image.fromarray(label).save(frame.label_path)
 
 
 def test_a_crop_larger_than_the_input_is_an_error(tmp_path, method):

@@ -14,6 +14,7 @@ from small_runs import brightness_videos
 from t2g_core.config import load_config
 from t2g_core.data.video import cut_at_gaps
 from t2g_core.images.model_input import fit_size
+from t2g_core.labels import IGNORE_INDEX
 from t2g_core.training.clips.augment import (
     DISTORTIONS,
     Crop,
@@ -24,7 +25,7 @@ from t2g_core.training.clips.augment import (
     draw_crop,
     photometric,
 )
-from t2g_core.training.clips.sampler import ClipSampler, clips_at, draw_window
+from t2g_core.training.clips.sampler import ClipSampler, clips_at, draw_point, draw_window
 
 SIZE = (96, 64)  # at inference
 CONFIGS = Path(__file__).parents[3] / "config"
@@ -47,6 +48,22 @@ def test_a_clip_says_how_far_its_frames_are_apart(stride, step_s, tmp_path):
     """Of a virtual move as of a usual camera, of others by the video's rate, here 1 Hz."""
     sampler = ClipSampler(brightness_videos(tmp_path), replace(TRAIN, strides=(stride,)), SIZE)
     assert sampler(0).step_s == pytest.approx(step_s)
+
+
+def test_a_point_is_of_every_class_alike_and_a_crop_around_it_holds_it():
+    label = np.zeros((60, 90), np.uint8)
+    label[10, 80], label[:5] = 4, IGNORE_INDEX
+    rng, seen = np.random.default_rng(0), []
+    for _ in range(200):
+        x, y = draw_point(rng, label)
+        assert 0 < x < 1 and 5 / 60 < y < 1
+        seen.append(label[int(y * 60), int(x * 90)])
+        crop = draw_crop(rng, (1.1, 2.0), (48, 32), (90, 60), SIZE, around=(x, y))
+        assert crop.left <= x <= crop.left + crop.width
+        assert crop.top <= y <= crop.top + crop.height
+        assert 0 <= crop.left <= 1 - crop.width and 0 <= crop.top <= 1 - crop.height
+    assert 70 < seen.count(4) < 130 and seen.count(0) + seen.count(4) == 200
+    assert draw_point(rng, np.full((4, 4), IGNORE_INDEX, np.uint8)) is None
 
 
 def test_images_and_labels_are_cut_alike():
