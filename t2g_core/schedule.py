@@ -66,7 +66,9 @@ class TrainConfig:
         and hue, once a clip. `harsh`: also filters, noise, blur, JPEG, erasing and uneven light, in
         half of the clips another one each frame: a robustness method in itself, not the paper's.
     strides: frames between neighbours of a clip, drawn once a clip; 0 repeats one frame under a
-        slow virtual camera move, which stands for the dense limit of a sparse source.
+        slow virtual camera move, which stands for the dense limit of a sparse source. move_steps:
+        how many frames at 15 Hz such a move goes on from one frame of the clip to the next, drawn
+        once a clip: with several, a memory learns what a slow camera shows.
     cached_clips: clips drawn, distorted and, where the method's features can be kept, encoded
         before they repeat (what a CPU can do); 0: every iteration draws a new one.
     warmup: iterations of each stage over which the learning rate rises.
@@ -102,6 +104,7 @@ class TrainConfig:
     set_stages: str = MEAN
     jaccard_weight: float = 0.0
     class_share: float = 0.0
+    move_steps: tuple[int, ...] = (1,)
 
     def __post_init__(self):
         longest = max((stage.clip_frames for stage in self.stages), default=0)
@@ -114,6 +117,8 @@ class TrainConfig:
             raise ValueError(
                 f"train.zoom: expected two values above 0, the smaller first, got {self.zoom}"
             )
+        if not self.move_steps or min(self.move_steps) < 1:
+            raise ValueError(f"train.move_steps: expected numbers from 1, got {self.move_steps}")
         if self.distortion not in (PHOTOMETRIC, HARSH):
             raise ValueError(
                 f"train.distortion: expected {PHOTOMETRIC} or {HARSH}, got {self.distortion!r}"

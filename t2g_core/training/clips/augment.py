@@ -72,10 +72,13 @@ def between(side: float) -> tuple[float, float]:
     return min(0.0, 1 - side), max(0.0, 1 - side)
 
 
-def camera_move(rng: Rng, crop: Crop, frames: int) -> list[Crop]:
-    """The boxes of a slow virtual drive: the view narrows a little and drifts, frame by frame."""
-    step = rng.uniform(0.0, 0.025)
-    drift = rng.uniform(-0.015, 0.015, size=2) * (crop.width, crop.height)
+def camera_move(rng: Rng, crop: Crop, frames: int, pace: int = 1) -> list[Crop]:
+    """The boxes of a slow virtual drive: the view narrows a little and drifts, frame by frame.
+
+    pace: `MOVE_STEP_S` between two of them.
+    """
+    step = 1 - (1 - rng.uniform(0.0, 0.025)) ** pace
+    drift = pace * rng.uniform(-0.015, 0.015, size=2) * (crop.width, crop.height)
     boxes = []
     for t in range(frames):
         width, height = crop.width * (1 - step) ** t, crop.height * (1 - step) ** t

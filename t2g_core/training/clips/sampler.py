@@ -66,7 +66,10 @@ class ClipSampler:
         """Clip number `index`, any non-negative integer."""
         rng, (frames, step_s), stride = self._begin(index)
         labels = [frame.read_label() for frame in frames]
-        crops = self._draw_crops(rng, labels[labelled_positions(frames)[-1]], still=stride == 0)
+        moves = self.config.move_steps
+        pace = int(rng.choice(moves)) if stride == 0 and len(moves) > 1 else moves[0]
+        pace = 0 if stride else pace
+        crops = self._draw_crops(rng, labels[labelled_positions(frames)[-1]], pace)
         size = self.config.crop_size
         images = [
             apply_crop(read_image(frame.image_path), crop, size, label=False)
@@ -77,7 +80,7 @@ class ClipSampler:
         images = distort_clip(images, rng, self.config.distortion)
         images = [(image * 255).round().astype(np.uint8) for image in images]
         cut = [apply_crop(y, crop, size, label=True) for y, crop in zip(labels, crops, strict=True)]
-        return Clip(np.stack(images), np.stack(cut), step_s if stride else MOVE_STEP_S, grey)
+        return Clip(np.stack(images), np.stack(cut), step_s if stride else pace * MOVE_STEP_S, grey)
 
     def labelled(self, index: int) -> list[int]:
         """Positions of clip number `index` that have a label; never empty."""
@@ -94,7 +97,8 @@ class ClipSampler:
         stride = int(rng.choice(self.config.strides))
         return rng, self.draw_frames(rng, stride), stride
 
-    def _draw_crops(self, rng: np.random.Generator, label: np.ndarray, still: bool) -> list[Crop]:
+    def _draw_crops(self, rng: np.random.Generator, label: np.ndarray, pace: int) -> list[Crop]:
+        """pace: of a virtual move, 0 for frames that are several of a video."""
         c, frame = self.config, (label.shape[1], label.shape[0])
         for _ in range(20):  # then as it comes: a label may be void nearly everywhere
             by_class = c.class_share and rng.random() < c.class_share
@@ -104,7 +108,7 @@ class ClipSampler:
             counts = np.bincount(cut[cut != IGNORE_INDEX], minlength=1)
             if 0 < counts.max() <= c.max_class_share * counts.sum():
                 break
-        return camera_move(rng, crop, c.clip_frames) if still else [crop] * c.clip_frames
+        return camera_move(rng, crop, c.clip_frames, pace) if pace else [crop] * c.clip_frames
 
 
 def draw_point(rng: np.random.Generator, label: np.ndarray) -> tuple[float, float] | None:

@@ -66,6 +66,16 @@ def test_a_point_is_of_every_class_alike_and_a_crop_around_it_holds_it():
     assert draw_point(rng, np.full((4, 4), IGNORE_INDEX, np.uint8)) is None
 
 
+def test_virtual_moves_are_as_far_as_their_time_says(tmp_path):
+    videos = brightness_videos(tmp_path)
+    sampler = ClipSampler(videos, replace(TRAIN, strides=(0,), move_steps=(1, 5)), SIZE)
+    assert {round(15 * sampler(i).step_s) for i in range(12)} == {1, 5}
+    crop = Crop(0.3, 0.3, 0.3, 0.3, flip=False)
+    slow, fast = (camera_move(np.random.default_rng(2), crop, 6, pace) for pace in (1, 5))
+    assert fast[1].width == pytest.approx(slow[5].width)  # five steps of one are one of five
+    assert fast[1].width < slow[1].width < crop.width
+
+
 def test_images_and_labels_are_cut_alike():
     """Nearest neighbour on both: the picture stays the picture of its label."""
     rng = np.random.default_rng(0)
