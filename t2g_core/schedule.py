@@ -61,7 +61,9 @@ class TrainConfig:
         and random cropping in one. What of a crop lies beyond its frame is void, as where the field
         pads. max_class_share: crops that one class fills beyond it are drawn again. class_share: of
         the crops and windows that hold a pixel of a class drawn evenly among those of the frame, so
-        that rare and thin things are seen often; the others lie anywhere.
+        that rare and thin things are seen often; the others lie anywhere. paste_share: of the
+        distorted clips of one frame under a virtual move, into which things of another frame are
+        put, see `paste_things`.
     distortion: of the crops' colours. `photometric`: the field's brightness, contrast, saturation
         and hue, once a clip. `harsh`: also filters, noise, blur, JPEG, erasing and uneven light, in
         half of the clips another one each frame: a robustness method in itself, not the paper's.
@@ -104,6 +106,7 @@ class TrainConfig:
     set_stages: str = MEAN
     jaccard_weight: float = 0.0
     class_share: float = 0.0
+    paste_share: float = 0.0
     move_steps: tuple[int, ...] = (1,)
 
     def __post_init__(self):

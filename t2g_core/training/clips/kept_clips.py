@@ -38,6 +38,7 @@ SAMPLING = (
     "distortion",
     "max_class_share",
     "class_share",
+    "paste_share",
     "move_steps",
     "strides",
     "precision",

@@ -22,6 +22,7 @@ from t2g_core.training.clips.augment import (
     distort_clip,
     draw_crop,
 )
+from t2g_core.training.clips.paste import paste_things
 
 
 class Clip(NamedTuple):
@@ -66,14 +67,21 @@ class ClipSampler:
         """Clip number `index`, any non-negative integer."""
         rng, (frames, step_s), stride = self._begin(index)
         labels = [frame.read_label() for frame in frames]
+        pictures = [read_image(frame.image_path) for frame in frames]
+        share = self.config.paste_share
+        if stride == 0 and share and rng.random() < share:
+            (other, *_), _ = self.draw_frames(rng, stride)
+            seen = read_image(other.image_path), other.read_label()
+            picture, label = paste_things(rng, pictures[0], labels[0], *seen)
+            pictures, labels = [picture] * len(frames), [label] * len(frames)
         moves = self.config.move_steps
         pace = int(rng.choice(moves)) if stride == 0 and len(moves) > 1 else moves[0]
         pace = 0 if stride else pace
         crops = self._draw_crops(rng, labels[labelled_positions(frames)[-1]], pace)
         size = self.config.crop_size
         images = [
-            apply_crop(read_image(frame.image_path), crop, size, label=False)
-            for frame, crop in zip(frames, crops, strict=True)
+            apply_crop(picture, crop, size, label=False)
+            for picture, crop in zip(pictures, crops, strict=True)
         ]
         grey = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images])
         images = [image.astype(np.float32) / 255 for image in images]
