@@ -29,7 +29,7 @@ from t2g_core.cli import main
 from t2g_core.compare.costs import Cost
 from t2g_core.compare.page import write_page
 from t2g_core.compare.plan import MethodPlan, Plan, read_plan
-from t2g_core.compare.report import Score, cell, margins_of, tables_of
+from t2g_core.compare.report import Score, cell, margins_of, mean_scores, tables_of
 from t2g_core.encoders.frozen_vit import FrozenEncoder
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -50,6 +50,13 @@ def test_cells_are_means_over_the_seeds_by_hand():
         ["x", "1.0 / 50.0 / -", "2.0 / 50.0 / -"],
         ["y", "3.0 / 50.0 / -", "- / - / -"],
     ]
+
+
+def test_the_mean_over_targets_is_of_those_that_all_have():
+    scores = [score("x", 0, 10.0), replace(score("x", 0, 30.0), target="c", vc8=None)]
+    (found,) = mean_scores(scores)
+    assert (found.source, found.target, found.miou, found.vc8) == ("all", "their mean", 20.0, None)
+    assert found.iou == {"road": 1.0} and found.seed == 0
 
 
 def test_how_far_the_reference_is_ahead_of_the_best_other_method():
@@ -133,6 +140,16 @@ def plan(tmp_path, monkeypatch):
     }
     Path("plan.yaml").write_text(yaml.safe_dump(mapping))
     return mapping
+
+
+def test_a_method_differs_in_the_keys_that_it_changes(plan):
+    changed = {"config": "conv.yaml", "changes": {"train.stages.0.learning_rate": 0.5}}
+    path = Path("changed.yaml")
+    path.write_text(yaml.safe_dump(plan | {"methods": plan["methods"] | {"faster": changed}}))
+    found = read_plan(path)
+    usual, faster = (found.config(name, 3, "drive").train for name in ("conv", "faster"))
+    assert faster.stages[0].learning_rate == 0.5 != usual.stages[0].learning_rate
+    assert replace(faster, stages=usual.stages) == usual and usual.seed == 3
 
 
 class Page(HTMLParser):

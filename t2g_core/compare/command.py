@@ -12,7 +12,7 @@ from pathlib import Path
 from t2g_core.compare.costs import Cost, measure_costs
 from t2g_core.compare.page import write_page
 from t2g_core.compare.plan import Plan, Target, read_plan
-from t2g_core.compare.report import Score, as_markdown, write_tables
+from t2g_core.compare.report import Score, as_markdown, mean_scores, write_tables
 from t2g_core.device import AUTO, find_device, find_precision
 from t2g_core.evaluation.comparison import EvaluateOptions, evaluate
 from t2g_core.training.train import TrainOptions, train
@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
             return 130
     costs = costs_of(job, args.rounds) if args.rounds else []
     scores = [Score(**one) for seed in dict(plan.runs()) for one in try_all(job, seed)]
+    scores += mean_scores(scores) if plan.mean else []
     write_tables(args.out, plan, scores, costs)
     write_page(args.out, args.plan.stem, plan, scores, costs)
     print(as_markdown(plan, scores, costs))

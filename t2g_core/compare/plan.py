@@ -19,10 +19,12 @@ from t2g_core.evaluation.modes import MODES
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """config: a YAML of a model and its training, found from where the command runs. seeds: under
-    which it is trained instead of the plan's."""
+    """config: a YAML of a model and its training, found from where the command runs. changes: keys
+    of it, `section.key`, in which this method differs. seeds: under which it is trained instead of
+    the plan's."""
 
     config: str
+    changes: dict | None = None
     seeds: tuple[int, ...] | None = None
 
 
@@ -74,7 +76,8 @@ class Plan:
 
     reference: the method with which the others are compared: in what it is ahead of the best of
         them, and its step's time is the unit of theirs. frame_path, running_means: of the
-        reference, as of `t2g eval`. note: what the report says of the result.
+        reference, as of `t2g eval`. mean: whether the report also has the mean over all sources and
+        targets. note: what it says of the result.
     """
 
     methods: dict[str, MethodPlan]
@@ -85,14 +88,15 @@ class Plan:
     changes: dict | None = None
     running_means: tuple[float, ...] = ()
     frame_path: bool = False
+    mean: bool = False
     note: str = ""
 
     def config(self, method: str, seed: int, source: str) -> Config:
         """A method's config with the common budget, on a source, under a seed."""
-        path = self.methods[method].config
+        path, row = self.methods[method].config, self.methods[method].changes or {}
         mapping = load_mapping(path)
         own, longer = self.sources[source].changes or {}, self.sources[source].iterations
-        for key, value in ((self.changes or {}) | own | {"train.seed": seed}).items():
+        for key, value in ((self.changes or {}) | row | own | {"train.seed": seed}).items():
             mapping = changed(mapping, key, value)
         if mapping.get("train"):
             mapping["train"]["stages"] = [

@@ -31,6 +31,19 @@ class Score:
     iou: dict[str, float | None]
 
 
+def mean_scores(scores: Sequence[Score]) -> list[Score]:
+    """Of each method under a condition and a seed the mean over all sources and targets; a score,
+    or a class, that one of them does not have is left out of them all."""
+    keys = dict.fromkeys((s.method, s.condition, s.seed) for s in scores)
+    found = []
+    for key in keys:
+        chosen = [s for s in scores if (s.method, s.condition, s.seed) == key]
+        iou = {name: mean_of([s.iou.get(name) for s in chosen]) for name in chosen[0].iou}
+        values = {name: average(chosen, name) for name in NAMES}
+        found.append(Score(key[0], "all", "their mean", *key[1:], **values, iou=iou))
+    return found
+
+
 def tables_of(scores: Sequence[Score]) -> dict[str, list[list[str]]]:
     """A table for each source and target by its title: a row a method, a column a condition, cells
     `mIoU / VC8 / VC16`; the first line is the head."""
@@ -91,7 +104,11 @@ def margin(scores: Sequence[Score], reference: str, others: Sequence[str], name:
 
 def average(scores: Sequence[Score], name: str) -> float | None:
     """Mean of a score that all have; None without one."""
-    values = [getattr(score, name) for score in scores]
+    return mean_of([getattr(score, name) for score in scores])
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """Mean of values that are all there; None otherwise."""
     return None if not values or None in values else mean(values)
 
 
