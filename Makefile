@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 
 CAMVID ?=
 
-.PHONY: help setup demo test test-long compare lint clean
+.PHONY: help setup demo test test-long compare docs lint clean
 
 help:
 	@echo "make setup              everything needed, into .venv, and the ROS package built"
@@ -24,6 +24,7 @@ help:
 	@echo "make test               all tests (PYTEST_ARGS='-k node' for some)"
 	@echo "make test-long          ... and those that take many seconds each"
 	@echo "make compare CAMVID=DIR train all methods on a small budget, then compare: out/compare"
+	@echo "make docs               the documentation as a site: out/site"
 	@echo "make lint               ruff, and which room imports which"
 	@echo "make clean              remove what was built (.venv stays)"
 
@@ -64,6 +65,9 @@ $(STREET)/val: | setup
 	@. .ci/environment.sh && \
 		t2g scene $(STREET) --split train --frames 120 --size 384 288 --seed 7 && \
 		t2g scene $(STREET) --split val --frames 60 --size 384 288 --seed 8
+
+docs: $(INSTALLED)
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build && echo "the site is out/site/index.html"
 
 lint: $(INSTALLED)
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \

@@ -84,6 +84,9 @@ setup(
             "hypothesis>=6.100,<7",
             "ruff>=0.14,<1",
             "import-linter>=2.4,<3",
+            "mkdocs>=1.6,<2",
+            "mkdocs-material>=9.6,<10",
+            "mkdocstrings-python>=1.16,<3",
         ],
     },
     entry_points={

