@@ -30,39 +30,39 @@ help:
 
 setup: $(BUILT)
 
-$(INSTALLED): setup.py .ci/setup .ci/repair_ros_wheels.py
-	@.ci/setup install
+$(INSTALLED): setup.py scripts/setup scripts/repair_ros_wheels.py
+	@scripts/setup install
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(SOURCES)
-	@.ci/setup build
+	@scripts/setup build
 	@touch $@
 
 demo: setup $(if $(filter onnx,$(RUNTIME)),$(EXPORTED))
-	@. .ci/environment.sh && python -m t2g_ros.demo $(if $(CLIP),--clip "$(CLIP)") \
+	@. scripts/environment.sh && python -m t2g_ros.demo $(if $(CLIP),--clip "$(CLIP)") \
 		$(if $(filter onnx,$(RUNTIME)),--checkpoint $(EXPORTED)) \
 		$(if $(CAMERAS),--cameras $(CAMERAS) --frames 15 --out out/cameras)
 
 $(EXPORTED): t2g_core/weights/time2general_small_camvid.safetensors | setup
-	@. .ci/environment.sh && t2g export --out $@ && touch $@
+	@. scripts/environment.sh && t2g export --out $@ && touch $@
 
 test: setup
-	@. .ci/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \
+	@. scripts/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \
 		--dist loadfile -m "not long" $(PYTEST_ARGS)
 
 test-long: setup
-	@. .ci/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \
+	@. scripts/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \
 		--dist loadfile $(PYTEST_ARGS)
 
 # Hours on a CPU; stopped and called again, it goes on where it was.
 compare: setup $(STREET)/val
 	@[ -d "$(CAMVID)/train" ] || { echo "make compare CAMVID=DIR: no folder $(CAMVID)/train"; exit 2; }
-	@. .ci/environment.sh && \
+	@. scripts/environment.sh && \
 		t2g compare config/compare/camvid_and_street.yaml --root camvid="$(CAMVID)" \
 		--root street=$(STREET) --out out/compare
 
 $(STREET)/val: | setup
-	@. .ci/environment.sh && \
+	@. scripts/environment.sh && \
 		t2g scene $(STREET) --split train --frames 120 --size 384 288 --seed 7 && \
 		t2g scene $(STREET) --split val --frames 60 --size 384 288 --seed 8
 
@@ -71,7 +71,7 @@ docs: $(INSTALLED)
 
 lint: $(INSTALLED)
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && \
-		.venv/bin/lint-imports .ci/importlinter.ini --no-cache
+		.venv/bin/lint-imports scripts/importlinter.ini --no-cache
 
 clean:
 	rm -rf build install log

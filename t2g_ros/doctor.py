@@ -239,7 +239,7 @@ def check_weights(encoder: str, weights: str) -> Check:
 def check_ros() -> list[Check]:
     """rclpy, the middleware, the domain, and whether this package is built and sourced."""
     if importlib.util.find_spec("rclpy") is None:
-        remedy = "source /opt/ros/DISTRO/setup.bash, or . .ci/environment.sh after make setup"
+        remedy = "source /opt/ros/DISTRO/setup.bash, or . scripts/environment.sh after make setup"
         return [Check("ROS", WARNING, "rclpy is not on the path: no node here", remedy)]
     import rclpy
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix

@@ -53,7 +53,11 @@ def test_the_core_imports_no_ros():
 
 def lint_imports(root: Path) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [Path(sys.executable).parent / "lint-imports", ROOT / ".ci/importlinter.ini", "--no-cache"],
+        [
+            Path(sys.executable).parent / "lint-imports",
+            ROOT / "scripts/importlinter.ini",
+            "--no-cache",
+        ],
         capture_output=True,
         text=True,
         cwd=root,

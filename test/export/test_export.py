@@ -274,7 +274,7 @@ def test_it_is_evaluated_beside_its_checkpoint(checkpoint, exported, tmp_path, c
 
 
 def test_the_node_runs_it(exported, tmp_path):
-    pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+    pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
     from node_harness import message_of, running
 
     theirs = StreamingSegmenter.from_checkpoint(exported)

@@ -90,7 +90,7 @@ def test_the_doctor_finds_all_well(exported, python):
 
 
 def test_the_node_runs(exported, python, tmp_path):
-    pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+    pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
     from node_harness import NODE_ENVIRONMENT, message_of, running
 
     environment = {**NODE_ENVIRONMENT, "PYTHONPATH": with_tree()}

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header

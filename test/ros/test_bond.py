@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from node_harness import NODE_ENVIRONMENT, Harness, start_node
 from small_checkpoint import write_vit_s_checkpoint

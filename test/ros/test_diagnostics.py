@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 

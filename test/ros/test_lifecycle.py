@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_harness import Harness, message_of, picture, running, start_node

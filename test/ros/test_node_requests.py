@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from node_harness import message_of, picture, running
 from rcl_interfaces.msg import Parameter, ParameterValue

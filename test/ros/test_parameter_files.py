@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from node_harness import start_node
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . .ci/environment.sh")
+pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from t2g_core.streaming import continuity
 from t2g_core.streaming.continuity import NS, FrameInfo, reset_between

@@ -1,5 +1,5 @@
 # Source this (any POSIX shell, from the project's folder) to run the node, `t2g` or the tests by
-# hand: `. .ci/environment.sh`. DDS stays on this machine, and apart from other shells.
+# hand: `. scripts/environment.sh`. DDS stays on this machine, and apart from other shells.
 if [ -z "${AMENT_PREFIX_PATH:-}" ]; then
     AMENT_PREFIX_PATH=$PWD/.venv # no ROS 2 is sourced: the wheels
     export AMENT_PREFIX_PATH
