@@ -78,6 +78,7 @@ VARIANTS = {  # of Time2General
     "queries_alone": {"pixel_classifier": False, "text_bias": "mean", "pixels_from": "maps"},
     "no_memory": {"pixel_memory": False, "clip_length": 1},
     "stem": {"stem": 8},
+    "score_gate": {"score_gate": True, "pixel_memory": False},
 }
 
 

@@ -33,13 +33,15 @@ class Time2GeneralConfig(MethodConfig):
     text_bias: `mean` or `per_class`, see StabilityQueries; only read with text.
     pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
         logarithm of Eq. 6's scores.
+    score_gate: whether those scores are weighed by a learned number that begins at zero, so that
+        queries that have not learned yet do no harm; without one their weight is 1.
     pixels_from: `maps` (query-conditioned, as in the paper) or the frozen `tokens`.
     stem: channels of a shallow network that adds to the pixel embeddings what the picture shows at
         stride 4; 0: none.
-    pixel_memory_rate, depth_gate_rate: learning rates of the pixels' memory and of the depth gates
-        beta in units of the stage's. The memory has eight thousand parameters, and its gate begins
-        at zero; a beta is one scalar a layer, which weight decay would pull back to 0.5 and is
-        therefore spared.
+    pixel_memory_rate, depth_gate_rate: learning rates of the pixels' memory with the score gate,
+        and of the depth gates beta, in units of the stage's. The memory has eight thousand
+        parameters, and both gates begin at zero; a beta is one scalar a layer, which weight decay
+        would pull back to 0.5 and is therefore spared.
     """
 
     num_queries: int
@@ -56,6 +58,7 @@ class Time2GeneralConfig(MethodConfig):
     depth_projections: str = "separate"
     text_bias: str = "mean"
     pixel_classifier: bool = False
+    score_gate: bool = False
     pixels_from: str = MAPS
     stem: int = 0
     pixel_memory_rate: float = 1.0

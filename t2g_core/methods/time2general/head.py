@@ -32,6 +32,18 @@ class Queries(NamedTuple):
     mask_embeddings: torch.Tensor  # (B, stages, Q, p)
 
 
+class ScoreGate(nn.Module):
+    """Log-scores, weighed by a number that begins at zero and is learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """Probabilities of any shape -> their weighed logarithms."""
+        return self.weight * scores.log()
+
+
 class Time2GeneralHead(nn.Module):
     """The trainable network: `encode_frames` for what depends on one frame, `read` for the queries
     of a memory of frames, `decode` for a frame's probabilities under them."""
@@ -73,6 +85,7 @@ class Time2GeneralHead(nn.Module):
         )
         remembers = c.pixel_memory and c.clip_length > 1
         self.pixel_memory = MotionAwareMean(c.dim) if remembers else None
+        self.score_gate = ScoreGate() if c.pixel_classifier and c.score_gate else None
         self.query_norm = nn.LayerNorm(c.dim)
         self.to_class = nn.Linear(c.dim, num_classes + 1)
         self.to_mask = nn.Sequential(
@@ -84,7 +97,8 @@ class Time2GeneralHead(nn.Module):
         parts = [self.decoder, self.query_norm, self.to_class, self.to_mask]
         if self.config.pixels_from == TOKENS:  # then the queries are all that reads the maps
             parts.append(self.stability_queries)
-        return parts if self.pixel_memory is None else [*parts, self.pixel_memory]
+        gates = [self.pixel_memory, self.score_gate]
+        return parts + [part for part in gates if part is not None]
 
     def encode_frames(
         self,
@@ -162,7 +176,8 @@ class Time2GeneralHead(nn.Module):
         )
         if maps.logits is None:
             return scores
-        return (maps.logits.float() + scores.log()).softmax(dim=1)
+        evidence = scores.log() if self.score_gate is None else self.score_gate(scores)
+        return (maps.logits.float() + evidence).softmax(dim=1)
 
     def sizes(self, grid: tuple[int, int]) -> list[tuple[int, int]]:
         """Height and width of the scales that the queries read, fine to coarse."""

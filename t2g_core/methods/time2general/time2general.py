@@ -207,10 +207,10 @@ class Time2General(Method):
             self.head.fusion.stem.distorts = not frozen
 
     def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
-        """The pixels' memory and the depth gates have rates of their own, and gates no decay."""
+        """The pixels' memory and the gates have rates of their own, and depth gates no decay."""
         del stage
-        c, memory = self.config, self.head.pixel_memory
-        own = [] if memory is None else list(memory.parameters())
+        c, gated = self.config, (self.head.pixel_memory, self.head.score_gate)
+        own = [p for part in gated if part is not None for p in part.parameters()]
         gates = self.head.stability_queries.depth_gates()
         others = [p for p in self.head.parameters() if not any(p is one for one in (*own, *gates))]
         groups = [
