@@ -6,6 +6,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from t2g_core.compare.plan import Plan, Target, read_plan
 from t2g_core.compare.report import Score, as_markdown, mean_scores, write_tables
 from t2g_core.device import AUTO, find_device, find_precision
 from t2g_core.evaluation.comparison import EvaluateOptions, evaluate
+from t2g_core.evaluation.figures import PANELS, Figures
 from t2g_core.training.train import TrainOptions, train
 
 MODEL, SCORES, COSTS = "model.safetensors", "scores.json", "costs.json"
@@ -137,25 +139,56 @@ def train_one(job: Run, source: str, method: str, seed: int) -> bool:
 def try_all(job: Run, seed: int) -> list[dict]:
     """Scores of all methods of a seed on all targets."""
     methods = [method for one, method in job.plan.runs() if one == seed]
-    found = []
+    found: list[dict] = []
     for name, target in job.plan.targets.items():
         for source in target.sources:
-            out = job.out / "tried" / f"{source}_{name}_seed{seed}"
-            out.mkdir(parents=True, exist_ok=True)
-            files = {m: job.folder(source, m, seed) / MODEL for m in methods}
-            options = evaluation(job, target, files, out)
-            configs = {m: job.plan.config(m, seed, source).as_mapping() for m in methods}
-            key = {"configs": configs, "options": asdict(options)}
-            found += keep(
-                out / SCORES,
-                key,
-                lambda o=options, s=source, n=name: scores_of(o, s, n, seed),
-            )
+            found += try_one(job, source, name, seed, methods)
     return found
 
 
+def try_one(job: Run, source: str, name: str, seed: int, methods: Sequence[str]) -> list[dict]:
+    """Scores on a target of methods trained on a source; those that were tried before are kept,
+    and the others evaluated in one run."""
+    target = job.plan.targets[name]
+    out = job.out / "tried" / f"{source}_{name}_seed{seed}"
+    out.mkdir(parents=True, exist_ok=True)
+    kept = json.loads((out / SCORES).read_text()) if (out / SCORES).is_file() else {}
+    keys = {method: key_of(job, target, method, seed, source) for method in methods}
+    missing = [m for m in methods if kept.get(m, {}).get("key") != keys[m]]
+    if missing:
+        files = {m: job.folder(source, m, seed) / MODEL for m in missing}
+        where = out / f"panels_of_{missing[0]}"
+        where.mkdir(exist_ok=True)
+        rows = scores_of(evaluation(job, target, files, where), source, name, seed)
+        for method in missing:
+            own = [row for row in rows if owner(row["method"], missing) == method]
+            kept[method] = {"key": keys[method], "rows": own, "panels": where.name}
+        (out / SCORES).write_text(json.dumps(kept, indent=2) + "\n")
+    rows = [row for method in methods for row in kept[method]["rows"]]
+    parts = dict.fromkeys(kept[method]["panels"] for method in methods)
+    names = list(dict.fromkeys(row["method"] for row in rows))
+    Figures.joined([out / part / PANELS for part in parts], names).write(out)
+    return rows
+
+
+def key_of(job: Run, target: Target, method: str, seed: int, source: str) -> dict:
+    """All that the scores of a method on a target depend on."""
+    plan, config = job.plan, job.plan.config(method, seed, source)
+    variants = [plan.frame_path, *plan.running_means] if method == plan.reference else [False]
+    root = str(job.roots[target.root])
+    key = [config.as_mapping(), asdict(target), root, variants, job.device]
+    return json.loads(json.dumps({"depends on": key}, default=str))
+
+
+def owner(row: str, methods: Sequence[str]) -> str:
+    """The method of which a row is, or is a variant: `REIN`, `REIN + mean 0.3`."""
+    found = [m for m in methods if row == m or row.startswith((f"{m}, ", f"{m} + "))]
+    return max(found, key=len)
+
+
 def evaluation(job: Run, target: Target, files: dict[str, Path], out: Path) -> EvaluateOptions:
-    """All methods of a source, their checkpoints by name, on one target, in one run."""
+    """Some methods, their checkpoints by name, on one target in one run."""
+    own = job.plan.reference in files
     return EvaluateOptions(
         root=job.roots[target.root],
         checkpoints=tuple(files.values()),
@@ -167,8 +200,8 @@ def evaluation(job: Run, target: Target, files: dict[str, Path], out: Path) -> E
         seeding=target.seeding,
         every=target.every,
         mode=target.mode,
-        running_means=job.plan.running_means,
-        frame_path=job.plan.frame_path,
+        running_means=job.plan.running_means if own else (),
+        frame_path=job.plan.frame_path and own,
         variants_of=job.plan.reference,
         device=job.device,
         precision=find_precision(AUTO, job.device),

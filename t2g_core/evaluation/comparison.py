@@ -21,7 +21,7 @@ from t2g_core.data.video import Video, VideoFrame
 from t2g_core.device import AUTO, find_device, find_precision
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_picture
 from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
-from t2g_core.evaluation.figures import Figures
+from t2g_core.evaluation.figures import PANELS, Figures
 from t2g_core.evaluation.tables import Settings, mean_row, result_row
 from t2g_core.images.windows import WHOLE, Windows, read_windows
 from t2g_core.labels import colorize
@@ -181,6 +181,7 @@ def evaluate_all(
             rows[name].append(row)
     if figures:
         figures.write(options.figures)
+        figures.save(options.figures / PANELS)
     for found in rows.values():
         weathers = [row for row in found if row["corruption"] != CLEAN]
         if len(weathers) == len(CORRUPTIONS):

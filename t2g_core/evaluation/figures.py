@@ -6,7 +6,8 @@ checkpoint and a column a frame, neighbours in time: what flickers is seen along
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,23 +18,26 @@ from t2g_core.evaluation.contact_sheet import caption_bar, legend, save_picture
 
 STRIP = 8  # frames
 WIDTH = 240  # pixels of a panel at most
-SHEET, STRIPS = "methods.png", "timeline_{}.png"
+SHEET, STRIPS, PANELS = "methods.png", "timeline_{}.png", "panels.npz"
 
 
 @dataclass
 class Figures:
     """Collects the masks of a few frames of an evaluation, and draws them.
 
-    frames: neighbours in time, the one in the middle is the sheet's; panels: by condition, name and
-    frame; images and truths: by condition and frame, and by frame. Pictures are made small at once.
+    video: the recording; numbers: of its frames, neighbours in time; shown: the sheet's; panels: by
+    condition, name and number; images and truths: by condition and number, and by number. Pictures
+    are made small at once.
     """
 
-    frames: tuple[VideoFrame, ...]
+    video: str
+    numbers: tuple[int, ...]
+    shown: int
     class_names: tuple[str, ...]
     palette: np.ndarray
-    panels: dict[tuple[str, str, VideoFrame], np.ndarray] = field(default_factory=dict)
-    images: dict[tuple[str, VideoFrame], np.ndarray] = field(default_factory=dict)
-    truths: dict[VideoFrame, np.ndarray] = field(default_factory=dict)
+    panels: dict[tuple[str, str, int], np.ndarray] = field(default_factory=dict)
+    images: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
+    truths: dict[int, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, videos: Sequence[Video], names: Sequence[str], palette: np.ndarray) -> Figures:
@@ -41,11 +45,15 @@ class Figures:
         video = max(videos, key=lambda video: len(video.frames))
         middle = video.labelled[len(video.labelled) // 2] if video.labelled else 0
         first = max(0, min(middle - STRIP // 2, len(video.frames) - STRIP))
-        return cls(video.frames[first : first + STRIP], tuple(names), palette)
+        frames = video.frames[first : first + STRIP]
+        labelled = [frame for frame in frames if frame.label_path is not None]
+        shown = labelled[len(labelled) // 2] if labelled else frames[0]
+        numbers = tuple(frame.number for frame in frames)
+        return cls(frames[0].video, numbers, shown.number, tuple(names), palette)
 
     def wants(self, frame: VideoFrame) -> bool:
         """Whether `add` has a use for this frame."""
-        return frame in self.frames
+        return frame.video == self.video and frame.number in self.numbers
 
     def add(
         self,
@@ -58,16 +66,15 @@ class Figures:
     ) -> None:
         """A frame's image in its weather, true and predicted mask in their colours, all uint8 RGB
         of one size."""
-        self.images[condition, frame] = shrunk(image)
-        self.truths[frame] = shrunk(target)
-        self.panels[condition, name, frame] = shrunk(mask)
+        self.images[condition, frame.number] = shrunk(image)
+        self.truths[frame.number] = shrunk(target)
+        self.panels[condition, name, frame.number] = shrunk(mask)
 
     def write(self, folder: Path) -> None:
         """The sheet, and a strip for each condition."""
         conditions = list(dict.fromkeys(condition for condition, _ in self.images))
         names = list(dict.fromkeys(name for _, name, _ in self.panels))
-        labelled = [frame for frame in self.frames if frame.label_path is not None]
-        shown = labelled[len(labelled) // 2] if labelled else self.frames[0]
+        shown = self.shown
         sheet = [
             [self.images[c, shown], self.truths[shown], *(self.panels[c, n, shown] for n in names)]
             for c in conditions
@@ -75,11 +82,51 @@ class Figures:
         titles = ["image", "ground truth", *names]
         save_picture(folder / SHEET, self._grid(sheet, titles, conditions))
         for c in conditions:
-            rows = [[self.images[c, f] for f in self.frames]]
-            rows += [[self.panels[c, n, f] for f in self.frames] for n in names]
-            numbers = [f"{frame.number}" for frame in self.frames]
+            rows = [[self.images[c, f] for f in self.numbers]]
+            rows += [[self.panels[c, n, f] for f in self.numbers] for n in names]
+            numbers = [str(number) for number in self.numbers]
             picture = self._grid(rows, numbers, ["image", *names])
             save_picture(folder / STRIPS.format(c), picture)
+
+    def save(self, path: Path) -> None:
+        """Write all panels, so that those of several runs can be joined."""
+        index = {name: [list(key) for key in getattr(self, name)] for name in ("panels", "images")}
+        index |= {"truths": list(self.truths), "video": self.video, "numbers": self.numbers}
+        index |= {"shown": self.shown, "class_names": self.class_names}
+        arrays = {
+            f"{name}.{i}": array
+            for name in ("panels", "images", "truths")
+            for i, array in enumerate(getattr(self, name).values())
+        }
+        np.savez_compressed(path, index=json.dumps(index), palette=self.palette, **arrays)
+
+    @classmethod
+    def joined(cls, paths: Iterable[Path], names: Sequence[str]) -> Figures:
+        """What several runs on the same frames have saved; their panels in the order of `names`,
+        without those of other names."""
+        panels: dict[tuple[str, str, int], np.ndarray] = {}
+        images, truths = {}, {}
+        for path in paths:
+            with np.load(path) as file:
+                index = json.loads(str(file["index"]))
+                for i, (condition, name, number) in enumerate(index["panels"]):
+                    panels[condition, name, number] = file[f"panels.{i}"]
+                for i, (condition, number) in enumerate(index["images"]):
+                    images[condition, number] = file[f"images.{i}"]
+                truths |= {number: file[f"truths.{i}"] for i, number in enumerate(index["truths"])}
+                palette = file["palette"]
+        wanted = [key for key in panels if key[1] in names]
+        ordered = sorted(wanted, key=lambda key: names.index(key[1]))
+        return cls(
+            index["video"],
+            tuple(index["numbers"]),
+            index["shown"],
+            tuple(index["class_names"]),
+            palette,
+            {key: panels[key] for key in ordered},
+            images,
+            truths,
+        )
 
     def _grid(
         self, rows: list[list[np.ndarray]], titles: Sequence[str], captions: Sequence[str]
