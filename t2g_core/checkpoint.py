@@ -18,7 +18,8 @@ from t2g_core.methods.method import Method
 from t2g_core.runtime.runtime import Labelling
 from t2g_core.whole_files import replacing
 
-FORMAT, FIRST_FORMAT = "t2g-checkpoint-2", "t2g-checkpoint-1"
+FORMAT = "t2g-checkpoint-3"
+SECOND_FORMAT, FIRST_FORMAT = "t2g-checkpoint-2", "t2g-checkpoint-1"
 SHIPPED = Path(__file__).parent / "weights" / "time2general_small_camvid.safetensors"
 REQUIRED = ("config", "class_names", "palette")
 
@@ -104,7 +105,7 @@ def save_checkpoint(
 def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     """Read a checkpoint; None reads the shipped one.
 
-    Files of the format before are converted.
+    Files of the formats before are converted.
 
     Raises:
         FileNotFoundError: no such file.
@@ -116,13 +117,15 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = {k: json.loads(v) for k, v in (file.metadata() or {}).items()}
-            rename = str
-            if metadata.get("format") == FIRST_FORMAT:
+            format_, rename = metadata.get("format"), str
+            if format_ == FIRST_FORMAT:
                 metadata, rename = _converted(metadata), _renamed
-            config, names, palette = _from_header(metadata)
+            older = format_ in (FIRST_FORMAT, SECOND_FORMAT)
+            config, names, palette = _from_header(metadata | ({"format": FORMAT} if older else {}))
             shapes = {rename(k): file.get_slice(k).get_shape() for k in file.keys()}  # noqa: SIM118
-            _check_shapes(config, len(names), shapes)
+            _check_shapes(config, len(names), _later_shapes(shapes) if older else shapes)
             tensors = {rename(k): file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            tensors = _later_tensors(tensors) if older else tensors
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"{path} is no t2g checkpoint: {error}") from error
     except ValueError as error:
@@ -164,14 +167,47 @@ def _renamed(name: str) -> str:
     return name.replace("head.head.", "head.", 1)
 
 
+OLD_PIXELS, NEW_PIXELS = "head.fusion.to_pixels.", "head.to_pixels.context."
+OLD_CLASSIFIER, NEW_CLASSIFIER = "head.pixel_classifier.", "head.pixel_classifier.context."
+
+
+def _later_shapes(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Shapes as `_later_tensors` leaves them.
+
+    Raises:
+        ValueError: a classifier that does not fit the pixel embeddings that it reads.
+    """
+    found = {name.replace(OLD_PIXELS, NEW_PIXELS): shape for name, shape in shapes.items()}
+    weight = found.pop(f"{OLD_CLASSIFIER}weight", None)
+    if weight is not None:
+        pixels = found.get(f"{NEW_PIXELS}weight", [])
+        if len(weight) != 4 or len(pixels) != 4 or weight[1] != pixels[0]:
+            raise ValueError(f"{OLD_CLASSIFIER}weight {weight} does not fit pixels {pixels}")
+        found[f"{NEW_CLASSIFIER}weight"] = [weight[0], *pixels[1:]]
+        found[f"{NEW_CLASSIFIER}bias"] = found.pop(f"{OLD_CLASSIFIER}bias", [])
+    return found
+
+
+def _later_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Until the second format the pixel classifier read the pixel embeddings, a linear map of the
+    context; now it reads the context, by the product of the two."""
+    found = {name.replace(OLD_PIXELS, NEW_PIXELS): tensor for name, tensor in tensors.items()}
+    weight = found.pop(f"{OLD_CLASSIFIER}weight", None)
+    if weight is not None:
+        weight = weight.float().flatten(1)
+        pixels, bias = (found[f"{NEW_PIXELS}{name}"].float() for name in ("weight", "bias"))
+        product = weight @ pixels.flatten(1)
+        found[f"{NEW_CLASSIFIER}weight"] = product[..., None, None]
+        found[f"{NEW_CLASSIFIER}bias"] = found.pop(f"{OLD_CLASSIFIER}bias") + weight @ bias
+    return found
+
+
 def _from_header(
     metadata: dict,
 ) -> tuple[Config, tuple[str, ...], tuple[tuple[int, int, int], ...]]:
     """Config, class names and palette; ValueError where the header says too little."""
     if metadata.get("format") != FORMAT:
-        raise ValueError(
-            f"expected format {FORMAT} or {FIRST_FORMAT}, got {metadata.get('format')}"
-        )
+        raise ValueError(f"expected format {FORMAT} or one before it, got {metadata.get('format')}")
     missing = [key for key in REQUIRED if key not in metadata]
     if missing:
         raise ValueError(f"the header lacks {', '.join(missing)}")

@@ -201,7 +201,7 @@ SLOW = [pytest.param(name, marks=pytest.mark.long) for name in ("deformable", "r
 def test_every_method_that_streams_exports(head, tmp_path):
     method = small_method(head)
     if head == "stem":
-        torch.nn.init.normal_(method.head.fusion.stem.to_pixels.weight)
+        torch.nn.init.normal_(method.head.pixel_classifier.detail.weight)
     one, other = command.examples(method)
     write_step(method, one, other, tmp_path / "step.onnx")
     step = load_graph(tmp_path / "step.onnx", Engine("cpu"))

@@ -233,7 +233,9 @@ def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
     fresh.head.stability_queries.text.copy_(found["head.stability_queries.text"])
     fresh = fresh.trained_state()
     moved = {name for name, value in fresh.items() if not torch.equal(value.half(), found[name])}
-    assert "head.pixel_classifier.weight" in moved and "head.fusion.context8.0.weight" in moved
+    assert (
+        "head.pixel_classifier.context.weight" in moved and "head.fusion.context8.0.weight" in moved
+    )
     untouched = ("decoder", "pixel_memory", "stability_queries")
     assert not [name for name in moved if any(part in name for part in untouched)]
     assert all(row.endswith(",,") for row in (tmp_path / "log.csv").read_text().splitlines()[1:])
@@ -268,7 +270,7 @@ def test_a_frame_path_is_taken_from_a_checkpoint_and_the_rest_is_trained(data, t
     first, second = (load_file(tmp_path / n / "model.safetensors") for n in ("first", "second"))
     path = load_checkpoint(checkpoint).build().frame_path_state()
     weights = [name for name in path if "running" not in name and "num_batches" not in name]
-    assert "head.pixel_classifier.weight" in weights and "standardize.mean" in weights
+    assert "head.pixel_classifier.context.weight" in weights and "standardize.mean" in weights
     assert all(torch.equal(first[name], second[name]) for name in weights)
     assert len((tmp_path / "second" / "log.csv").read_text().splitlines()) == 1 + 2
     for changed, sentence in (

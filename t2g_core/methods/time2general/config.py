@@ -31,13 +31,13 @@ class Time2GeneralConfig(MethodConfig):
     coarse_past: whether frames before the newest are read at stride 32 alone, see the decoder.
     depth_projections: `separate` or `shared`, see StabilityQueries; only read with a depth encoder.
     text_bias: `mean` or `per_class`, see StabilityQueries; only read with text.
-    pixel_classifier: whether a linear classifier of the pixel embeddings adds its logits to the
-        logarithm of Eq. 6's scores.
+    pixel_classifier: whether a linear classifier of what the pixel embeddings are made of adds its
+        logits to the logarithm of Eq. 6's scores.
     score_gate: whether those scores are weighed by a learned number that begins at zero, so that
         queries that have not learned yet do no harm; without one their weight is 1.
     pixels_from: `maps` (query-conditioned, as in the paper) or the frozen `tokens`.
-    stem: channels of a shallow network that adds to the pixel embeddings what the picture shows at
-        stride 4; 0: none.
+    stem: channels of a shallow network that adds to pixel embeddings and classifier what the
+        picture shows at stride 4; 0: none.
     pixel_memory_rate, depth_gate_rate: learning rates of the pixels' memory with the score gate,
         and of the depth gates beta, in units of the stage's. The memory has eight thousand
         parameters, and both gates begin at zero; a beta is one scalar a layer, which weight decay

@@ -12,7 +12,7 @@ from t2g_core.methods.query_masks import semantic_probs
 from t2g_core.methods.time2general.config import MAPS, TOKENS, Time2GeneralConfig
 from t2g_core.methods.time2general.memory_decoder import SpatioTemporalMemoryDecoder
 from t2g_core.methods.time2general.motion_aware_mean import MotionAwareMean
-from t2g_core.methods.time2general.pixel_fusion import PixelFusion
+from t2g_core.methods.time2general.pixel_fusion import PixelFusion, PixelProjection
 from t2g_core.methods.time2general.stability_queries import StabilityQueries
 
 
@@ -79,9 +79,10 @@ class Time2GeneralHead(nn.Module):
             coarse_past=c.coarse_past,
         )
         width = token_width if c.pixels_from == TOKENS else c.dim
-        self.fusion = PixelFusion(width, num_layers, c.dim, c.pixel_dim, c.stem)
+        self.fusion = PixelFusion(width, num_layers, c.dim, c.stem)
+        self.to_pixels = PixelProjection(c.dim, c.stem, c.pixel_dim)
         self.pixel_classifier = (
-            nn.Conv2d(c.pixel_dim, num_classes, 1) if c.pixel_classifier else None
+            PixelProjection(c.dim, c.stem, num_classes) if c.pixel_classifier else None
         )
         remembers = c.pixel_memory and c.clip_length > 1
         self.pixel_memory = MotionAwareMean(c.dim) if remembers else None
@@ -97,6 +98,8 @@ class Time2GeneralHead(nn.Module):
         parts = [self.decoder, self.query_norm, self.to_class, self.to_mask]
         if self.config.pixels_from == TOKENS:  # then the queries are all that reads the maps
             parts.append(self.stability_queries)
+        if self.pixel_classifier is not None:  # then the queries' masks are all that reads them
+            parts.append(self.to_pixels)
         gates = [self.pixel_memory, self.score_gate]
         return parts + [part for part in gates if part is not None]
 
@@ -110,14 +113,14 @@ class Time2GeneralHead(nn.Module):
         the tokens at stride 16; images (B, 16h, 16w, 3) uint8, which a stem reads."""
         maps = self._maps(tokens)
         pixels_from = maps if self.config.pixels_from == MAPS else self._rgb(tokens)
-        pixels, context = self.fusion(pixels_from, grid, images)
+        fused = self.fusion(pixels_from, grid, images)
         scales = [maps[-2], _halve(maps[-1], grid)]  # strides 16 and 32
         if self.config.attention == "deformable":
             scales.insert(0, _double(maps[-3], grid))  # stride 8
         return FrameMaps(
-            pixels,
-            None if self.pixel_classifier is None else self.pixel_classifier(pixels),
-            None if self.pixel_memory is None else self.pixel_memory.keys(context),
+            self.to_pixels(fused),
+            None if self.pixel_classifier is None else self.pixel_classifier(fused),
+            None if self.pixel_memory is None else self.pixel_memory.keys(fused.context),
             self.decoder.to_memory(scales),
         )
 
@@ -136,8 +139,7 @@ class Time2GeneralHead(nn.Module):
             raise ValueError("the frame path alone needs time2general.pixel_classifier")
         reads_maps = self.config.pixels_from == MAPS
         maps = self._maps(tokens) if reads_maps else self._rgb(tokens)
-        pixels, _ = self.fusion(maps, grid, images)
-        return self.pixel_classifier(pixels).float().softmax(dim=1)
+        return self.pixel_classifier(self.fusion(maps, grid, images)).float().softmax(dim=1)
 
     def _rgb(self, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
         return tokens[: self.num_layers]

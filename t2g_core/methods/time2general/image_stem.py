@@ -14,12 +14,11 @@ FOG_GRID = (3, 4)  # rows, columns of a field that is enlarged to the picture
 class ImageStem(nn.Module):
     """A shallow network on the picture, joined with the context of the tokens.
 
-    Its last layer begins at zero: what it adds to the pixel embeddings begins as nothing. While it
-    learns, its own input is distorted anew at every iteration, and the tokens' is not.
+    While it learns, its own input is distorted anew at every iteration, and the tokens' is not.
     """
 
-    def __init__(self, channels: int, context_dim: int, pixel_dim: int):
-        """channels: at stride 4; context_dim: d of the context at stride 8; pixel_dim: p."""
+    def __init__(self, channels: int, context_dim: int):
+        """channels: c at stride 4; context_dim: d of the context at stride 8."""
         super().__init__()
         half = channels // 2
         self.image = nn.Sequential(
@@ -29,19 +28,16 @@ class ImageStem(nn.Module):
         self.join = nn.Sequential(
             *conv_block(2 * channels, channels, 3), *conv_block(channels, channels, 3)
         )
-        self.to_pixels = nn.Conv2d(channels, pixel_dim, 1)
-        nn.init.zeros_(self.to_pixels.weight)
-        nn.init.zeros_(self.to_pixels.bias)
         self.distorts = True  # in training mode; a stage that holds the frame path says no
 
     def forward(self, images: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """images (B, h, w, 3) uint8, context (B, d, h/8, w/8) -> (B, p, h/4, w/4)."""
+        """images (B, h, w, 3) uint8, context (B, d, h/8, w/8) -> (B, c, h/4, w/4)."""
         x = normalise(images)
         if self.training and self.distorts:
             x = distorted(x)
         seen = self.image(x)
         wide = F.interpolate(self.context(context), size=seen.shape[-2:], mode="bilinear")
-        return self.to_pixels(self.join(torch.cat([seen, wide], dim=1)))
+        return self.join(torch.cat([seen, wide], dim=1))
 
 
 def conv_block(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequential:

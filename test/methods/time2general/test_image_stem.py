@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from t2g_core.methods.method import ClipBatch
 from t2g_core.methods.time2general.image_stem import ImageStem, blurred, distorted, hazy, noisy
+from t2g_core.methods.time2general.pixel_fusion import PixelMaps, PixelProjection
 
 IMAGES = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8, generator=torch.manual_seed(3))
 
@@ -22,18 +23,21 @@ def batch_of(method, images: torch.Tensor) -> ClipBatch:
 
 def test_it_adds_nothing_at_first_and_something_once_it_has_learned():
     torch.manual_seed(0)
-    stem, context = ImageStem(8, 16, 4).eval(), torch.randn(2, 16, 8, 12)
-    assert stem(IMAGES, context).shape == (2, 4, 16, 24)
-    assert not stem(IMAGES, context).any()
-    torch.nn.init.ones_(stem.to_pixels.weight)
-    assert stem(IMAGES, context).std() > 0
+    stem, context = ImageStem(8, 16).eval(), torch.randn(2, 16, 8, 12)
+    detail = stem(IMAGES, context)
+    assert detail.shape == (2, 8, 16, 24) and detail.std() > 0
+    projection, maps = PixelProjection(16, 8, 4), PixelMaps(context, context, detail)
+    wide = projection.up(projection.context(context))
+    assert projection(maps).shape == (2, 4, 16, 24) and torch.equal(projection(maps), wide)
+    torch.nn.init.ones_(projection.detail.weight)
+    assert not torch.allclose(projection(maps), wide)
 
 
 def test_the_picture_reaches_pixels_that_the_tokens_do_not_tell_apart():
     """One column of one patch gets another colour: with the tokens as they were, the mask changes
     near it and nowhere else."""
     method = small_method("stem").eval()
-    torch.nn.init.normal_(method.head.fusion.stem.to_pixels.weight, std=10.0)
+    torch.nn.init.normal_(method.head.pixel_classifier.detail.weight, std=10.0)
     *tokens, images = method.encode(IMAGES[:1])
     assert images is not None and images.dtype == torch.uint8
     changed = images.clone()
@@ -48,7 +52,7 @@ def test_the_picture_reaches_pixels_that_the_tokens_do_not_tell_apart():
 def test_training_distorts_what_it_sees_unless_a_stage_holds_it():
     stages = {stage.trains: stage for stage in small_config().train.stages}
     method = small_method("stem").train()
-    torch.nn.init.normal_(method.head.fusion.stem.to_pixels.weight)
+    torch.nn.init.normal_(method.head.pixel_classifier.detail.weight)
     batch = batch_of(method, IMAGES)
     method.enter_stage(stages["frame_path"])
     one, other = (method.predict_clip(batch, stages["frame_path"])[0].probs for _ in range(2))
@@ -70,7 +74,8 @@ def test_it_learns_edges_that_lie_within_patches():
         batch = batch_of(method, images)
         method.begin_training([f"class {k}" for k in range(11)], [batch])
         method.enter_stage(stage)
-        optimizer = torch.optim.AdamW(method.head.fusion.parameters(), 3e-3)
+        parts = [method.head.fusion, method.head.pixel_classifier]
+        optimizer = torch.optim.AdamW([p for part in parts for p in part.parameters()], 3e-3)
         for _ in range(40):
             probs = method.predict_clip(batch, stage)[0].probs
             target = batch.target[:, 0, 2::4, 2::4]
