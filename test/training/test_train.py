@@ -254,7 +254,8 @@ def test_a_stage_of_the_temporal_parts_leaves_the_averaged_frame_path_as_it_was(
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in rates)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert {"head.to_class.weight", "head.pixel_memory.retention.2.weight"} <= moved
-    temporal = ("stability_queries", "decoder", "query_norm", "to_class", "to_mask", "pixel_memory")
+    temporal = ("stability_queries", "decoder", "query_norm", "to_class", "to_mask", "to_pixels")
+    temporal += ("pixel_memory",)
     assert not [name for name in moved if name.split(".")[1] not in temporal]
 
 
