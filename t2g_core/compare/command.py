@@ -92,7 +92,12 @@ def costs_of(job: Run, rounds: int) -> list[Cost]:
     """Measured once for the plan's configs and the device."""
     found = keep(
         job.out / COSTS,
-        {"configs": configs_of(job.plan), "device": job.device, "rounds": rounds},
+        {
+            "configs": configs_of(job.plan),
+            "device": job.device,
+            "rounds": rounds,
+            "windows": job.plan.windows,
+        },
         lambda: [asdict(cost) for cost in measure_costs(job.plan, job.device, rounds)],
     )
     return [Cost(**one) for one in found]

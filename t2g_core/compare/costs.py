@@ -17,7 +17,6 @@ from t2g_core.device import AUTO
 from t2g_core.images.windows import WHOLE, read_windows
 
 CLASSES = 15
-WINDOWS = (WHOLE, "512/341")
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,11 @@ class Cost:
 
 
 def measure_costs(plan: Plan, device: str, rounds: int) -> list[Cost]:
-    """Of every method on whole frames and on sliding windows of its config's input size."""
+    """Of every method on whole frames of its config's input size, and on the plan's windows."""
     found = []
     first = next(iter(plan.sources))
     configs = {name: plan.config(name, 0, first) for name in plan.methods}
-    for windows in WINDOWS:
+    for windows in (WHOLE, plan.windows):
         calls, infos = {}, {}
         for name, config in configs.items():
             where = read_windows(windows)

@@ -76,7 +76,8 @@ class Plan:
 
     reference: the method with which the others are compared: in what it is ahead of the best of
         them, and its step's time is the unit of theirs. frame_path, running_means: of the
-        reference, as of `t2g eval`. mean: whether the report also has the mean over all sources and
+        reference, as of `t2g eval`. windows: sliding ones, on which a step is timed beside whole
+        frames. mean: whether the report also has the mean over all sources and
         targets. note: what it says of the result.
     """
 
@@ -89,6 +90,7 @@ class Plan:
     running_means: tuple[float, ...] = ()
     frame_path: bool = False
     mean: bool = False
+    windows: str = "512/341"
     note: str = ""
 
     def config(self, method: str, seed: int, source: str) -> Config:
