@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 110rem; margin: 2rem auto;
+  padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 td, th { border: 1px solid #ccc; padding: .25rem .6rem; text-align: left; white-space: nowrap; }
 th { background: #f2f2f2; } img { max-width: 100%; } .wide { overflow-x: auto; }
@@ -88,7 +89,7 @@ def picture(figure: Figure, about: str) -> str:
 
     stream = io.BytesIO()
     figure.tight_layout()
-    figure.savefig(stream, format="png", dpi=110)
+    figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
     plt.close(figure)
     return image(stream.getvalue(), about)
 
@@ -97,12 +98,13 @@ def stability(scores: Sequence[Score]) -> Figure:
     """mIoU against VC8, a panel a condition, a dot a method."""
     conditions = list(dict.fromkeys(s.condition for s in scores))
     figure, axes = panels(len(conditions))
-    for axis, condition in zip(axes, conditions, strict=True):
-        for method in dict.fromkeys(s.method for s in scores):
+    colours = colours_of(scores)
+    for axis, condition in zip(axes, conditions, strict=False):
+        for method in colours:
             found = [s for s in scores if (s.method, s.condition) == (method, condition)]
-            dot(axis, method, average(found, "vc8"), average(found, "miou"))
+            dot(axis, method, colours[method], average(found, "vc8"), average(found, "miou"))
         axis.set(title=condition, xlabel="VC8 [%]", ylabel="mIoU [%]")
-    legend(axes[-1])
+    legend(figure, axes[0])
     return figure
 
 
@@ -110,13 +112,15 @@ def against_cost(scores: Sequence[Score], costs: Sequence[Cost]) -> Figure:
     """Mean mIoU over all conditions against the time of a step, a panel a kind of windows."""
     kinds = list(dict.fromkeys(cost.windows for cost in costs))
     figure, axes = panels(len(kinds))
-    for axis, windows in zip(axes, kinds, strict=True):
+    colours = colours_of(scores)
+    for axis, windows in zip(axes, kinds, strict=False):
         for cost in (c for c in costs if c.windows == windows):
             found = [s for s in scores if s.method == cost.method]
-            dot(axis, cost.method, cost.over_reference, average(found, "miou"))
+            colour = colours.get(cost.method)
+            dot(axis, cost.method, colour, cost.over_reference, average(found, "miou"))
         title = "whole frames" if windows == "none" else f"windows {windows}"
         axis.set(title=title, xlabel="step ÷ the reference's step", ylabel="mean mIoU [%]")
-    legend(axes[-1])
+    legend(figure, axes[0])
     return figure
 
 
@@ -126,40 +130,54 @@ def classes(scores: Sequence[Score]) -> Figure:
 
     condition = scores[0].condition
     chosen = [s for s in scores if s.condition == condition]
-    methods, names = list(dict.fromkeys(s.method for s in chosen)), list(chosen[0].iou)
-    figure, (axis,) = panels(1, width=12)
-    width = 0.8 / len(methods)
-    for k, method in enumerate(methods):
+    colours, names = colours_of(scores), list(chosen[0].iou)
+    figure, (axis, *_) = panels(1, width=12)
+    width = 0.8 / len(colours)
+    for k, (method, colour) in enumerate(colours.items()):
         found = [s.iou for s in chosen if s.method == method]
         means = [mean([iou[name] or 0.0 for iou in found]) for name in names]
-        axis.bar(np.arange(len(names)) + k * width, means, width, label=method)
+        axis.bar(np.arange(len(names)) + k * width, means, width, label=method, color=colour)
     axis.set_xticks(np.arange(len(names)) + 0.4, names, rotation=30, ha="right")
     axis.set(title=condition, ylabel="IoU [%]")
-    axis.legend(fontsize="small", ncols=2)
+    legend(figure, axis)
     return figure
 
 
+def colours_of(scores: Sequence[Score]) -> dict[str, tuple]:
+    """A colour for each method, the same in every picture of the same methods."""
+    from matplotlib import colormaps
+
+    methods = dict.fromkeys(s.method for s in scores)
+    return {method: colormaps["tab20"](k % 20) for k, method in enumerate(methods)}
+
+
 def panels(count: int, width: float = 4.5) -> tuple[Figure, list]:
-    """A figure of so many panels in a row."""
+    """A figure of so many panels, three in a row; those that are left over are hidden."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, count, figsize=(width * count, 4), squeeze=False)
-    return figure, list(axes[0])
+    columns = min(count, 3)
+    rows = -(-count // columns)
+    size = (width * columns, 4 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat)
 
 
-def dot(axis, label: str, x: float | None, y: float | None) -> None:
+def dot(axis, label: str, colour: tuple | None, x: float | None, y: float | None) -> None:
     """A labelled dot, where both values exist."""
     if x is not None and y is not None:
-        axis.scatter([x], [y], label=label)
+        axis.scatter([x], [y], label=label, color=colour)
 
 
-def legend(axis) -> None:
-    """Of the dots, where there are any."""
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize="small")
+def legend(figure: Figure, axis) -> None:
+    """What is in a panel, once for the whole figure, to its right."""
+    handles, labels = axis.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def loss_curves(folder: Path, plan: Plan) -> bytes | None:
