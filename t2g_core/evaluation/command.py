@@ -146,7 +146,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="also write all checkpoints beside one another: methods.png, a row a condition, and "
-        "timeline_CONDITION.png, neighbouring frames, in which flicker is seen along a row",
+        "timeline_CONDITION.png, neighbouring frames, in which flicker is seen along a row; "
+        "panels.npz holds what they are made of",
     )
 
 

@@ -32,6 +32,7 @@ from t2g_core.evaluation.comparison import (
     load_segmenters,
 )
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet
+from t2g_core.evaluation.figures import Figures
 from t2g_core.evaluation.tables import format_tables, mean_row, paper_table, write_report
 from t2g_core.labels import CAMVID_CLASSES, IGNORE_INDEX, PALETTE
 
@@ -268,7 +269,10 @@ def test_figures_show_checkpoints_beside_one_another(root, untrained, tmp_path, 
     words = ("--root", root, "--checkpoint", untrained, "--running-mean", 0.5)
     eval_json(capsys, *words, "--corruption", "clean", "--corruption", "fog", "--figures", figures)
     names = {path.name for path in figures.iterdir()}
-    assert names == {"methods.png", "timeline_clean.png", "timeline_fog.png"}
+    assert names == {"methods.png", "timeline_clean.png", "timeline_fog.png", "panels.npz"}
+    kept = Figures.joined([figures / "panels.npz"], [f"{untrained} + mean 0.5"])
+    assert {name for _, name, _ in kept.panels} == {f"{untrained} + mean 0.5"}
+    assert {condition for condition, _, _ in kept.panels} == {"clean", "fog"}
     with (
         Image.open(figures / "methods.png") as sheet,
         Image.open(figures / "timeline_fog.png") as strip,

@@ -84,14 +84,12 @@ class Time2General(Method):
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, h, w, 3) uint8 -> tokens of every block that is read, RGB then depth; with a
         stem also the images, which it reads."""
-        return self._with_images(self.frozen_features(images), images)
+        tokens = self.frozen_features(images)
+        return tokens if self.head.fusion.stem is None else (*tokens, images)
 
     def frozen_features(self, images: torch.Tensor) -> Features:
         """The tokens."""
         return encode_tokens(self.encoder, images)
-
-    def _with_images(self, tokens: Features, images: torch.Tensor) -> Features:
-        return tokens if self.head.fusion.stem is None else (*tokens, images)
 
     def encode_frames(self, features: Features) -> FrameMaps:
         """Everything that depends on each of B frames alone."""
@@ -225,8 +223,9 @@ class Time2General(Method):
 
     def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
         """All frames of all clips pass the frame path together."""
-        tokens = tuple(flatten_clips(batch.features))
-        frames = self._with_images(tokens, batch.images.flatten(0, 1))
+        frames = tuple(flatten_clips(batch.features))
+        if self.head.fusion.stem is not None:
+            frames = (*frames, batch.images.flatten(0, 1))
         length = batch.target.shape[1]
         if stage.trains == FRAME_PATH:
             return [Prediction(self.classify_frames(frames)[t::length]) for t in range(length)]
