@@ -31,6 +31,7 @@ from t2g_core.compare.page import write_page
 from t2g_core.compare.plan import MethodPlan, Plan, read_plan
 from t2g_core.compare.report import Score, cell, margins_of, mean_scores, tables_of
 from t2g_core.encoders.frozen_vit import FrozenEncoder
+from t2g_core.evaluation.figures import Figures
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CONFIGS = Path(__file__).parents[1] / "config" / "compare"
@@ -205,6 +206,27 @@ def test_a_plan_is_trained_tried_timed_and_reported_once(plan, capsys):
     assert main(WORDS) == 0
     assert capsys.readouterr().out == first.out
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_a_method_that_changes_is_evaluated_alone_and_the_pictures_have_all(plan, capsys):
+    words = [*WORDS[:-1], "0"]
+    assert main(words) == 0
+    capsys.readouterr()
+    tried = Path("out/tried/drive_val_seed0")
+    before = json.loads((tried / "scores.json").read_text())
+    config = yaml.safe_load(Path("conv.yaml").read_text())
+    config["train"]["weight_decay"] = 0.01
+    Path("conv.yaml").write_text(yaml.safe_dump(config))
+    shutil.rmtree("out/runs/drive/conv")
+    assert main(words) == 0
+    after = json.loads((tried / "scores.json").read_text())
+    assert after["tv3s"] == before["tv3s"] and after["conv"]["key"] != before["conv"]["key"]
+    paths = [tried / f"{name}.npz" for name in ("conv", "tv3s")]
+    names = ["conv", "conv + mean 0.5", "tv3s"]
+    found = Figures.joined(paths, names)
+    assert [name for condition, name, number in found.panels if condition == "fog"] == [
+        name for name in names for _ in found.numbers
+    ]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")

@@ -68,7 +68,7 @@ class Run:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, try and time what is not done yet; write the report after each step."""
+    """Train, time and try what is not done yet; then write the report."""
     plan = read_plan(args.plan)
     roots = read_roots(args.root, plan)
     cache = args.cache or args.out / "clips"
@@ -162,17 +162,16 @@ def try_one(job: Run, source: str, name: str, seed: int, methods: Sequence[str])
     missing = [m for m in methods if kept.get(m, {}).get("key") != keys[m]]
     if missing:
         files = {m: job.folder(source, m, seed) / MODEL for m in missing}
-        where = out / f"panels_of_{missing[0]}"
-        where.mkdir(exist_ok=True)
-        rows = scores_of(evaluation(job, target, files, where), source, name, seed)
+        rows = scores_of(evaluation(job, target, files, out), source, name, seed)
         for method in missing:
             own = [row for row in rows if owner(row["method"], missing) == method]
-            kept[method] = {"key": keys[method], "rows": own, "panels": where.name}
+            kept[method] = {"key": keys[method], "rows": own}
+            called = [row["method"] for row in own]
+            Figures.joined([out / PANELS], called).save(out / f"{method}.npz")
         (out / SCORES).write_text(json.dumps(kept, indent=2) + "\n")
     rows = [row for method in methods for row in kept[method]["rows"]]
-    parts = dict.fromkeys(kept[method]["panels"] for method in methods)
     names = list(dict.fromkeys(row["method"] for row in rows))
-    Figures.joined([out / part / PANELS for part in parts], names).write(out)
+    Figures.joined([out / f"{method}.npz" for method in methods], names).write(out)
     return rows
 
 
