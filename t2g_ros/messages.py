@@ -39,15 +39,15 @@ def class_list_message(
     class_names: tuple[str, ...], palette: np.ndarray, header: Header
 ) -> ClassList:
     """What mask values mean; palette (K, 3) uint8 RGB."""
-    colours = [ColorRGBA(r=r, g=g, b=b, a=1.0) for r, g, b in (palette / 255.0).tolist()]
-    return ClassList(header=header, names=list(class_names), colours=colours)
+    colors = [ColorRGBA(r=r, g=g, b=b, a=1.0) for r, g, b in (palette / 255.0).tolist()]
+    return ClassList(header=header, names=list(class_names), colors=colors)
 
 
 def temporal_consistency_message(
     frame: SegmentedFrame, class_names: tuple[str, ...], header: Header
 ) -> TemporalConsistency:
     """The message that goes with a mask; `header` is the image's."""
-    report, reset = frame.report, frame.reset or Reset("", "")
+    report, reset = frame.report, frame.reset or Reset("none", "")
     return TemporalConsistency(
         header=header,
         interval_s=report.interval_s,
@@ -59,8 +59,8 @@ def temporal_consistency_message(
         flicker=report.flicker.tolist(),
         mean_confidence=mean_confidence(frame.result),
         memory_fill=math.nan if frame.memory_fill is None else frame.memory_fill,
-        stays_in_clip=frame.stays,
-        reset_reason=reset.reason,
+        remembered=frame.stays,
+        reset_reason=getattr(TemporalConsistency, f"RESET_{reset.reason.upper()}"),
         reset_detail=reset.detail,
     )
 

@@ -28,7 +28,7 @@ class FrameInfo:
 
 @dataclass(frozen=True)
 class Reset:
-    """Why the buffer was emptied: a constant above (they are the message's), and in words."""
+    """Why the buffer was emptied: a constant above (the message has one for each), and in words."""
 
     reason: str
     detail: str

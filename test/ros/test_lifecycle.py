@@ -71,7 +71,9 @@ def test_a_manager_leads_the_node_through_all_states(tmp_path, checkpoint):
             for number in range(2):
                 harness.segment(message_of(picture(number), 10.0 + number / 10))
                 told = harness.consistency[0]
-                expected = TemporalConsistency.RESET_NONE if number else "start"
+                expected = (
+                    TemporalConsistency.RESET_NONE if number else TemporalConsistency.RESET_START
+                )
                 assert (told.reset_reason, 8 * told.memory_fill) == (expected, number + 1)
             harness.images.publish(message_of(picture(2), 10.2))
             assert change(harness, "deactivate")

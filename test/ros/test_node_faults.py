@@ -172,7 +172,10 @@ def test_a_model_that_computes_no_number_ends_the_node_before_the_first_image(tm
         harness.close()
 
 
-def test_reasons_are_those_of_the_message():
-    names = ["START", "STAMP_WENT_BACK", "GAP", "IMAGE_SIZE", "FRAME_ID", "INFERENCE_ERROR"]
-    for name in (*names, "REQUEST"):
-        assert getattr(continuity, name) == getattr(TemporalConsistency, f"RESET_{name}")
+def test_every_reason_has_a_constant_of_the_message():
+    reasons = ["START", "STAMP_WENT_BACK", "GAP", "IMAGE_SIZE", "FRAME_ID", "INFERENCE_ERROR"]
+    values = {TemporalConsistency.RESET_NONE}
+    for name in (*reasons, "REQUEST"):
+        assert getattr(continuity, name) == name.lower()
+        values.add(getattr(TemporalConsistency, f"RESET_{name}"))
+    assert values == set(range(8))

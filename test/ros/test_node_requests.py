@@ -83,7 +83,7 @@ def test_whoever_comes_late_gets_the_classes(harness):
     harness.wait_for(lambda: found, "the classes")
     assert tuple(found[0].names) == CAMVID_CLASSES
     red, green, blue = PALETTE[CAMVID_CLASSES[0]]
-    colour = found[0].colours[0]
+    colour = found[0].colors[0]
     assert [round(255 * c) for c in (colour.r, colour.g, colour.b)] == [red, green, blue]
 
 

@@ -25,7 +25,7 @@ class PixelFusion(nn.Module):
 
     All maps of a plain ViT have one resolution, so they are fused there. The width goes into 3x3
     context at strides 16 and 8, as in the convolutional head. Where there is a stem, it adds what
-    the picture shows at stride 4.
+    the picture shows at strides 8 and 4.
     """
 
     def __init__(self, width: int, num_layers: int, dim: int, stem: int):
@@ -49,9 +49,14 @@ class PixelFusion(nn.Module):
         x = x.transpose(1, 2).unflatten(2, grid)  # channels last in memory
         for module in rest:
             x = module(x)
-        context = self.context8(self.up(self.context16(x)))
+        x = self.up(self.context16(x))
+        if self.stem is None:
+            context = self.context8(x)
+            return PixelMaps(context, self.dropout(context), None)
+        edges, beside = self.stem(images)
+        context = self.context8(x + beside)
         kept = self.dropout(context)
-        return PixelMaps(context, kept, None if self.stem is None else self.stem(images, kept))
+        return PixelMaps(context, kept, self.stem.join(edges, kept))
 
 
 class PixelProjection(nn.Module):

@@ -8,7 +8,7 @@ from small_model import small_config, small_method
 from torch.nn import functional as F
 
 from t2g_core.methods.method import ClipBatch
-from t2g_core.methods.time2general.image_stem import ImageStem, blurred, distorted, hazy, noisy
+from t2g_core.methods.time2general.image_stem import ImageStem, blurred, distorted, noisy, relit
 from t2g_core.methods.time2general.pixel_fusion import PixelMaps, PixelProjection
 
 IMAGES = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8, generator=torch.manual_seed(3))
@@ -24,7 +24,9 @@ def batch_of(method, images: torch.Tensor) -> ClipBatch:
 def test_it_adds_nothing_at_first_and_something_once_it_has_learned():
     torch.manual_seed(0)
     stem, context = ImageStem(8, 16).eval(), torch.randn(2, 16, 8, 12)
-    detail = stem(IMAGES, context)
+    edges, beside = stem(IMAGES)
+    assert beside.shape == context.shape and not beside.any()
+    detail = stem.join(edges, context)
     assert detail.shape == (2, 8, 16, 24) and detail.std() > 0
     projection, maps = PixelProjection(16, 8, 4), PixelMaps(context, context, detail)
     wide = projection.up(projection.context(context))
@@ -88,7 +90,7 @@ def test_it_learns_edges_that_lie_within_patches():
     assert wrong["stem"] < 0.5 * wrong["time2general"] and wrong["stem"] < 0.1
 
 
-@pytest.mark.parametrize("change", [hazy, blurred, noisy, distorted])
+@pytest.mark.parametrize("change", [relit, blurred, noisy, distorted])
 def test_distortions_keep_the_shape_and_change_every_picture_by_itself(change):
     x = torch.randn(6, 3, 32, 48, generator=torch.manual_seed(1))
     torch.manual_seed(0)
