@@ -19,7 +19,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.conditions import IfCondition
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode, Node
 
 CONFIG = Path(get_package_share_directory("t2g_ros")) / "config"
 PROFILE = str(CONFIG / "fastdds_large_images.xml")
@@ -112,7 +112,9 @@ def is_profile_set() -> bool:
 
 def end_with_the_node(event: ProcessExited, context: LaunchContext) -> list[Action]:
     """End the launch with the node, and with an error (exit code 1) if the node had one."""
-    if event.returncode and not context.is_shutdown:
+    if context.is_shutdown:
+        return []
+    if event.returncode:
         raise RuntimeError(f"the segmenter has ended with exit code {event.returncode}")
     return [Shutdown(reason="the segmenter has ended")]
 
@@ -179,7 +181,7 @@ def nodes(context: LaunchContext) -> list[Action]:
     for name in ("checkpoint", "device", "encoder_weights"):
         if argument(name):
             parameters[name] = argument(name)
-    segmenter = Node(
+    segmenter = LifecycleNode(
         package="t2g_ros",
         executable="segmenter_node",
         name="segmenter",

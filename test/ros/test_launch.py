@@ -26,7 +26,7 @@ from launch.actions import (
 from launch.event_handlers import OnProcessIO
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode
 from small_checkpoint import write_vit_s_checkpoint
 
 ARGUMENTS = {
@@ -78,7 +78,7 @@ def actions(source, **values) -> list:
 
 def test_one_node_starts_and_rviz_only_if_asked_for_and_there(source):
     (node,) = actions(source)
-    assert isinstance(node, Node)
+    assert isinstance(node, LifecycleNode)
     try:
         get_package_prefix("rviz2")
     except PackageNotFoundError:
