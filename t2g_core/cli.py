@@ -1,4 +1,5 @@
-"""The `t2g` console command."""
+#!/usr/bin/env python3
+"""The `t2g` console command, also as `ros2 run t2g_ros t2g`."""
 
 from __future__ import annotations
 

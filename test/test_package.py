@@ -129,11 +129,14 @@ def test_messages_and_checkout_go_together():
     assert run.returncode == 0, run.stderr
 
 
-def test_executable_and_shared_files_are_installed():
+def test_executables_and_shared_files_are_installed(tmp_path):
     prefix = installed_prefix()
     executable = prefix / "lib" / "t2g_ros" / "segmenter_node"
     assert os.access(executable, os.X_OK)
     assert executable.read_text().startswith("#!/usr/bin/env python3\n")
+    t2g = [sys.executable, prefix / "lib" / "t2g_ros" / "t2g", "doctor", "--help"]
+    told = subprocess.run(t2g, capture_output=True, text=True, cwd=tmp_path)
+    assert told.returncode == 0 and "usage: t2g doctor" in told.stdout, told.stderr
     share = prefix / "share" / "t2g_ros"
     assert (share / "launch" / "segmenter.launch.py").is_file()
     for source in (path for path in (ROOT / "config").rglob("*") if path.is_file()):
