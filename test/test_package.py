@@ -25,7 +25,10 @@ def test_one_version_everywhere():
     version = manifest.findtext("version")
     assert re.search(r'version="([^"]+)"', setup).group(1) == version
     assert metadata.version("t2g_ros") == version
-    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+    changes = pytest.importorskip("catkin_pkg.changelog", reason="bloom's reader")
+    released = changes.get_changelog_from_path(str(ROOT / "CHANGELOG.rst"), "t2g_ros")
+    versions = [(number, list(content)) for number, _, content in released.foreach_version()]
+    assert versions[0][0] == version and versions[0][1]
 
 
 def test_the_manifest_declares_what_is_used():
