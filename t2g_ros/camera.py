@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
@@ -50,6 +51,7 @@ class Camera:
         self.log = Log(node.get_logger().get_child(name) if name else node.get_logger())
         self._node = node
         self._images: ImageInput | None = None
+        self._open_images: Callable[[], ImageInput] | None = None  # between start and stop
         self.outputs: Outputs | None = None
         self._topic = f"{name}/image" if name else "image"
         self._own = f"~/{name}" if name else "~"
@@ -78,25 +80,40 @@ class Camera:
             self.outputs.close()
             self.outputs = None
 
-    def start(self, reliability: str, offer: Callable[[Frame], bool]) -> None:
-        """Subscribe to images. offer: hands over a frame, says whether one was dropped for it."""
-        self._offer = offer
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether images are awaited."""
+        return self._images is not None
+
+    def start(self, reliability: str, lazy: bool, offer: Callable[[Frame], bool]) -> None:
+        """Subscribe to images; with `lazy` only while somebody subscribes to an output.
+
+        offer: hands over a frame, says whether one was dropped for it.
+        """
+        self._offer, self._lazy = offer, lazy
         self._due_s, self.reset_asked = -math.inf, False
-        self.statistics.listening_from(time.monotonic())
-        self._images = ImageInput(
-            self._node, self._topic, reliability, self._on_image, self._count_lost
+        self._open_images = partial(
+            ImageInput, self._node, self._topic, reliability, self._on_image, self._count_lost
         )
+        self.match_topics()
 
     def stop(self) -> None:
-        """Hear no more images."""
-        if self._images is not None:
-            self._images.close()
-            self._images = None
+        """Unsubscribe for good."""
+        self._open_images = None
+        self._unsubscribe()
 
-    def match_publishers(self) -> None:
-        """Take up the type and reliability that the publishers send now."""
-        if self._images is not None:
-            self._images.match_publishers()
+    def match_topics(self) -> None:
+        """Follow those who subscribe to the outputs, and the type and reliability that images are
+        published with now."""
+        if self._open_images is None:
+            return
+        if self._lazy and not self.outputs.has_subscribers():
+            self._unsubscribe()
+            return
+        if self._images is None:
+            self.statistics.listening_from(time.monotonic())
+            self._images = self._open_images()
+        self._images.match_publishers()
 
     def drop_bad_image(self, error: Exception) -> None:
         """Count an image that cannot be read, and say why."""
@@ -105,6 +122,11 @@ class Camera:
             "bad image",
             f"skipped an image that cannot be read ({count} so far): {shortened(str(error))}",
         )
+
+    def _unsubscribe(self) -> None:
+        if self._images is not None:
+            self._images.close()
+            self._images = None
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         arrival_s = time.monotonic()

@@ -31,9 +31,13 @@ class CameraInfoRelay:
         self._node.destroy_subscription(self._subscription)
         self._node.destroy_publisher(self._publisher)
 
+    def has_subscribers(self) -> bool:
+        """Whether anybody subscribes to what is passed on."""
+        return self._publisher.get_subscription_count() > 0
+
     def publish(self, header: Header) -> None:
         """With the header of the image that a mask belongs to."""
-        if self._last is None or not self._publisher.get_subscription_count():
+        if self._last is None or not self.has_subscribers():
             return
         message = copy.copy(self._last)
         message.header = header

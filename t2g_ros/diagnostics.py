@@ -26,6 +26,7 @@ class NodeHealth:
         checkpoint, device: what runs where; empty while unknown.
         warnings: what the model's runtime was asked for and did not get.
         enabled: False while someone has switched segmentation off.
+        subscribed: False while nobody subscribes to the outputs and the parameter lazy is true.
     """
 
     state: str
@@ -38,6 +39,7 @@ class NodeHealth:
     device: str
     warnings: tuple[str, ...] = ()
     enabled: bool = True
+    subscribed: bool = True
 
 
 def diagnostic_status(
@@ -68,6 +70,8 @@ def judge(
         return DiagnosticStatus.WARN, health.state_detail
     if not health.enabled:
         return DiagnosticStatus.OK, "segmentation is switched off (~/set_enabled)"
+    if not health.subscribed:
+        return DiagnosticStatus.OK, "nobody subscribes to the outputs (parameter lazy)"
     if now.unanswered_s > health.no_mask_error_s:
         return DiagnosticStatus.ERROR, f"images come, but no mask for {now.unanswered_s:.0f} s"
     if now.lost > before.lost:

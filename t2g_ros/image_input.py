@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from t2g_core.images.encodings import check_compressed, check_image
 from t2g_ros.input_watch import COMPRESSED_TYPE, IMAGE_TYPE, unheard_publisher
+from t2g_ros.rclpy_internals import given_parameters
 
 AUTO, RELIABLE, BEST_EFFORT = "auto", "reliable", "best_effort"
 KINDS = {IMAGE_TYPE: Image, COMPRESSED_TYPE: CompressedImage}
@@ -101,10 +102,11 @@ class ImageInput:
         kinds = [QoSPolicyKind.DEPTH, QoSPolicyKind.HISTORY, QoSPolicyKind.DURABILITY]
         name = self._node.resolve_topic_name(self._topic)
         override = f"qos_overrides.{name}.subscription.reliability"
-        if override in self._node._parameter_overrides:  # rclpy has no public way to see them
+        given = given_parameters(self._node)
+        if override in given:
             kinds.append(QoSPolicyKind.RELIABILITY)
             self._auto = False
-            self.reliability = self._node._parameter_overrides[override].value
+            self.reliability = given[override].value
         return kinds
 
     def _on_incompatible(self, event) -> None:

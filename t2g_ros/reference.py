@@ -1,37 +1,38 @@
-"""Writes docs/reference.md from the node itself: `python -m t2g_ros.reference > docs/reference.md`.
+"""Writes docs/reference.md and config/segmenter.yaml: `python -m t2g_ros.reference`, from the top.
 
-Names and types are those of a node that exists; only what they are for is written down here.
+Names and types are those of a node that exists, parameters those of `SegmenterParameters`; only
+what topics and services are for is written down here.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import textwrap
+from collections.abc import Iterator
+from dataclasses import Field, fields
 from pathlib import Path
 
 import rclpy
-import yaml
 from ament_index_python.packages import get_package_share_directory
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.node import Node
-from rclpy.parameter import Parameter
 
+from t2g_ros.parameters import SegmenterParameters, default_of
 from t2g_ros.segmenter import Segmenter
 
-HEARD = {
-    "image": "the camera: type and reliability are taken as its publishers offer them",
-    "camera_info": "its calibration; the launch file takes it from beside the image topic",
+SUBSCRIBED = {
+    "image": "the camera's images; the node adapts to the type and reliability of the publishers",
+    "camera_info": "the camera's calibration; the launch file takes it from beside the image topic",
 }
 PUBLISHED = {
     "~/mask": "class ids, `mono8`, 255 is unlabelled; size and header of the image",
-    "~/confidence": "probability of the class shown, `mono8`, 255 is one; while someone listens",
-    "~/overlay": "the mask's colours over the image, `rgb8`; while someone listens",
+    "~/confidence": "probability of the class shown, `mono8`, 255 is one; only while subscribed to",
+    "~/overlay": "class colors over the image, `rgb8`; only while subscribed to",
     "~/instability": "share of the last masks in which a pixel changed class, `mono8`, 255 is "
-    "always; while someone listens",
+    "always; only while subscribed to",
     "~/temporal_consistency": "how steady the masks are; one for each, same header",
-    "~/camera_info": "the last that was heard, with each mask's header; while someone listens",
-    "~/classes": "names and colours of the ids; latched, once for each model",
-    "~/label_info": "the names once more, where vision_msgs is installed; latched",
+    "~/camera_info": "the last received, with each mask's header; only while subscribed to",
+    "~/classes": "names and colors of the class ids; latched, once for each model",
+    "~/label_info": "the names as vision_msgs has them, where it is installed; latched",
     "/diagnostics": "one status a camera, every second: rates, latencies, drops by cause, errors",
 }
 SERVICES = {
@@ -42,20 +43,19 @@ SERVICES = {
     "~/get_state": "lifecycle: where it is",
 }
 MESSAGES = ("TemporalConsistency.msg", "ClassList.msg", "LoadCheckpoint.srv")
-KINDS = {1: "switch", 2: "integer", 3: "float", 4: "text", 9: "list of texts"}
 TEMPLATE = """# Topics, services and parameters of the segmenter
 
-Written by `python -m t2g_ros.reference` from the node itself; change the source, not this page.
+This page is generated from the node by `python -m t2g_ros.reference`.
 
-`~` is the node's name, `/segmenter` where nothing else is said. With the parameter `cameras` each
-camera has its own: `front/image` is heard, `~/front/mask` and all other topics of its own are
-published, and `~/front/reset` and `~/front/set_enabled` are its services.
+`~` stands for the node's name, by default `/segmenter`. With the parameter `cameras`, each camera
+has its own topics and services: the node subscribes to `front/image`, publishes `~/front/mask` and
+the others, and offers `~/front/reset` and `~/front/set_enabled`.
 
-## Heard
+## Subscribed topics
 
-{heard}
+{subscribed}
 
-## Published
+## Published topics
 
 {published}
 
@@ -85,40 +85,46 @@ def named(found: list[tuple[str, list[str]]], words: dict[str, str], own: str) -
     return [(f"`{n}`", ", ".join(f"`{k}`" for k in kinds), text) for n, kinds, text in rows]
 
 
-def parameter_rows(node: Node) -> list[tuple[str, ...]]:
-    """All parameters of our own, with what `ros2 param describe` says."""
-    rows, defaults = [], written_parameters()
-    for descriptor in node.describe_parameters(sorted(own_parameters(node))):
-        value = defaults[descriptor.name]
-        when = "at the start" if descriptor.read_only else "any time"
-        kind = KINDS[Parameter.Type.from_parameter_value(value).value]
-        rows.append(
-            (f"`{descriptor.name}`", kind, f"`{json.dumps(value)}`", when, explained(descriptor))
-        )
-    return rows
+def parameter_rows() -> Iterator[tuple[str, ...]]:
+    """All parameters, with what `ros2 param describe` says."""
+    for each in fields(SegmenterParameters):
+        when = "at the start" if each.metadata["at_start"] else "any time"
+        kind = "string[]" if each.name == "cameras" else type(each.default).__name__
+        kind = kind.replace("str", "string", 1) if kind == "str" else kind
+        text = explained(each).replace("|", "\\|").replace("<", "\\<")
+        yield f"`{each.name}`", kind, f"`{json.dumps(default_of(each))}`", when, text
 
 
-def written_parameters() -> dict:
-    """What config/segmenter.yaml says: every parameter with its default."""
-    path = Path(get_package_share_directory("t2g_ros"), "config", "segmenter.yaml")
-    return yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
+def explained(each: Field) -> str:
+    """Description, choices and range of a parameter."""
+    text, bounds = each.metadata["description"], each.metadata["bounds"]
+    if each.metadata["choices"]:
+        text += f" Values: {each.metadata['choices']}."
+    if bounds is not None:
+        text += f" Range: {bounds[0]:g} to {bounds[1]:g}."
+    return text
 
 
-def own_parameters(node: Node) -> list[str]:
-    """Without those that rclpy declares."""
-    foreign = ("use_sim_time", "start_type_description_service")
-    names = (name for name in node._parameters if not name.startswith("qos_overrides."))
-    return [name for name in names if name not in foreign]
-
-
-def explained(descriptor: ParameterDescriptor) -> str:
-    """Description, choices and range in one cell."""
-    text = descriptor.description.rstrip(".")
-    if descriptor.additional_constraints:
-        text += f" ({descriptor.additional_constraints})"
-    for bounds in (*descriptor.integer_range, *descriptor.floating_point_range):
-        text += f"; {bounds.from_value:g} to {bounds.to_value:g}"
-    return text.replace("|", "\\|").replace("<", "\\<")
+def parameter_file() -> str:
+    """config/segmenter.yaml: every parameter with its default, those of the start first."""
+    lines = [
+        "# Parameters of the `segmenter` node with their defaults, generated by `python -m",
+        "# t2g_ros.reference`. `ros2 param describe /segmenter NAME` prints the same text.",
+        "",
+        "/**:",
+        "  ros__parameters:",
+    ]
+    for at_start, words in (
+        (True, "read-only: restart the node to change them"),
+        (False, "can be set while the node runs; they hold from the next image on"),
+    ):
+        lines += ["", f"    # --- {words} ---"]
+        for each in fields(SegmenterParameters):
+            if each.metadata["at_start"] == at_start:
+                wrapped = textwrap.wrap(explained(each), 94, break_on_hyphens=False)
+                lines += ["", *(f"    # {line}" for line in wrapped)]
+                lines.append(f"    {each.name}: {json.dumps(default_of(each))}")
+    return "\n".join(lines) + "\n"
 
 
 def reference() -> str:
@@ -129,19 +135,19 @@ def reference() -> str:
     try:
         for camera in node.cameras:
             camera.open_outputs()
-            camera.start("auto", lambda frame: False)
+            camera.start("auto", False, lambda frame: False)
         own, name, space = node.get_fully_qualified_name(), node.get_name(), node.get_namespace()
-        heard = node.get_subscriber_names_and_types_by_node(name, space)
+        subscribed = node.get_subscriber_names_and_types_by_node(name, space)
         published = node.get_publisher_names_and_types_by_node(name, space)
         services = node.get_service_names_and_types_by_node(name, space)
         classes = [("~/classes", ["t2g_ros/msg/ClassList"])]
         compressed = [("image", ["sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"])]
-        what = ("what", "type", "")
+        what = ("name", "type", "")
         return TEMPLATE.format(
-            heard=table(what, named(heard + compressed, HEARD, own)),
+            subscribed=table(what, named(subscribed + compressed, SUBSCRIBED, own)),
             published=table(what, named(published + classes, PUBLISHED, own)),
             services=table(what, named(services, SERVICES, own)),
-            parameters=table(("name", "kind", "default", "set", ""), parameter_rows(node)),
+            parameters=table(("name", "type", "default", "can be set", ""), list(parameter_rows())),
             messages="\n\n".join(definition(share, file) for file in MESSAGES),
         )
     finally:
@@ -158,4 +164,5 @@ def definition(share: Path, file: str) -> str:
 
 if __name__ == "__main__":
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    print(reference(), end="")
+    Path("docs/reference.md").write_text(reference())
+    Path("config/segmenter.yaml").write_text(parameter_file())

@@ -19,7 +19,6 @@ from functools import partial
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -54,6 +53,7 @@ from t2g_ros.parameters import (
     read_parameters,
     unknown_parameters,
 )
+from t2g_ros.rclpy_internals import answer_impossible_transitions
 from t2g_ros.srv import LoadCheckpoint
 
 ENDINGS = signal.SIGINT, signal.SIGTERM
@@ -92,13 +92,14 @@ class Segmenter(LifecycleNode):
         for sentence in unknown_parameters(self) + unread:
             self.get_logger().warning(sentence)
         self.cameras = [Camera(self, name) for name in parameters.cameras]
-        change_state = self._service_change_state
-        change_state.callback = partial(self._answer_change_state, change_state.callback)
+        answer_impossible_transitions(
+            self, lambda e: self.get_logger().error(f"no such transition now: {shortened(e)}")
+        )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # On a clock of its own: diagnostics go on while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report_health, clock=steady)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._match_publishers, clock=steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._match_topics, clock=steady)
         # In a group of its own, so that the others are served while it waits for the model.
         self.create_service(
             LoadCheckpoint,
@@ -149,15 +150,6 @@ class Segmenter(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt("recover", self._shut_down, FAILED)
 
-    def _answer_change_state(self, answer, request, response):
-        """rclpy raises for a transition that there is not, and whoever asked waits for ever."""
-        try:
-            return answer(request, response)
-        except RCLError as error:
-            self.get_logger().error(f"no such transition now: {shortened(str(error))}")
-            response.success = False
-            return response
-
     def _attempt(
         self, what: str, step: Callable[[], None], state_after_failure: str
     ) -> TransitionCallbackReturn:
@@ -207,7 +199,7 @@ class Segmenter(LifecycleNode):
             self._model, self._decode, partial(read_parameters, self), self._give_up
         )
         for camera in self.cameras:
-            camera.start(parameters.reliability, self._inference.offer)
+            camera.start(parameters.reliability, parameters.lazy, self._inference.offer)
             self.get_logger().info(f"images are awaited on {camera.topic}")
         self._state, self._state_detail = RUNNING, ""
         if self._bond is not None:
@@ -316,9 +308,9 @@ class Segmenter(LifecycleNode):
 
     # Every second.
 
-    def _match_publishers(self) -> None:
+    def _match_topics(self) -> None:
         for camera in self.cameras:
-            camera.match_publishers()
+            camera.match_topics()
 
     def _report_health(self) -> None:
         message = DiagnosticArray(status=[self._status_of(camera) for camera in self.cameras])
@@ -329,7 +321,7 @@ class Segmenter(LifecycleNode):
         now_s, parameters, topic = time.monotonic(), read_parameters(self), camera.topic
         snapshot = camera.statistics.snapshot(now_s)
         silent = snapshot.silence_s > parameters.no_image_warning_s
-        if self._state == RUNNING and camera.enabled and silent:
+        if camera.is_subscribed and camera.enabled and silent:
             camera.log.warning(
                 "silence", why_no_image(self, topic, snapshot.silence_s), SILENCE_WARNING_PERIOD_S
             )
@@ -344,6 +336,7 @@ class Segmenter(LifecycleNode):
             device=self._model.device if self._model else "",
             warnings=self._model.segmenter.runtime.warnings if self._model else (),
             enabled=camera.enabled,
+            subscribed=camera.is_subscribed or self._state != RUNNING,
         )
         own = f"{self.get_fully_qualified_name()}{'/' if camera.name else ''}{camera.name}"
         before, camera.last_snapshot = camera.last_snapshot, snapshot

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_harness import Harness, message_of, picture, running, start_node
@@ -226,3 +227,22 @@ def test_ros_own_overrides_of_the_quality_of_service_are_taken(tmp_path, checkpo
         (heard,) = harness.node.get_subscriptions_info_by_topic("/camera/image_raw")
         assert heard.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
         harness.segment(message_of(picture(0), 1.0))
+
+
+def test_a_lazy_node_subscribes_only_while_somebody_subscribes_to_it(tmp_path, checkpoint):
+    with running(tmp_path, checkpoint, lazy=True, no_image_warning_s=0.2) as harness:
+        harness.segment(message_of(picture(0), 1.0))
+        for subscription in list(harness.node.subscriptions):
+            if subscription.topic_name.startswith("/segmenter/"):
+                harness.node.destroy_subscription(subscription)
+        harness.wait_for(lambda: not harness.images.get_subscription_count(), "its leaving")
+        warnings = harness.words().count("WARN")
+        for _ in range(2):
+            harness.values()
+        status = harness.diagnostics[-1].status[0]
+        assert "nobody subscribes" in status.message and status.level == DiagnosticStatus.OK
+        assert harness.words().count("WARN") == warnings
+        overlay = harness.collect(Image, "/segmenter/overlay")
+        harness.wait_for(lambda: harness.images.get_subscription_count(), "its coming back")
+        harness.images.publish(message_of(picture(1), 1.1))
+        harness.wait_for(lambda: overlay, "an overlay")

@@ -16,32 +16,44 @@ import rclpy
 import yaml
 from node_harness import DOMAIN_ID
 
-from t2g_ros.parameters import declare_parameters
-from t2g_ros.reference import HEARD, PUBLISHED, SERVICES, own_parameters, written_parameters
+from t2g_ros.parameters import SegmenterParameters, declare_parameters, read_parameters
+from t2g_ros.reference import PUBLISHED, SERVICES, SUBSCRIBED
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
+TOP = Path(__file__).parents[2]
+PAGE, FILE = (TOP / name for name in ("docs/reference.md", "config/segmenter.yaml"))
 
 
-def test_the_page_is_what_the_node_would_write():
+def test_page_and_parameter_file_are_what_the_node_would_write(tmp_path):
     environment = {**os.environ, "ROS_DOMAIN_ID": str(DOMAIN_ID)}
+    for folder in ("docs", "config"):
+        (tmp_path / folder).mkdir()
     command = [sys.executable, "-m", "t2g_ros.reference"]
-    written = subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=60, check=True
-    ).stdout
-    assert written == PAGE.read_text(), f"{' '.join(command[1:])} > docs/reference.md"
-    for name in (*HEARD, *PUBLISHED, *SERVICES):
-        assert f"| `{name}` |" in written
+    subprocess.run(command, env=environment, timeout=60, check=True, cwd=tmp_path)
+    for path in (PAGE, FILE):
+        written = (tmp_path / path.relative_to(TOP)).read_text()
+        assert written == path.read_text(), f"{path}: {' '.join(command[1:])}"
+    for name in (*SUBSCRIBED, *PUBLISHED, *SERVICES):
+        assert f"| `{name}` |" in PAGE.read_text()
 
 
-def test_the_parameter_file_has_the_defaults():
+def test_a_node_with_the_parameter_file_has_the_defaults():
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=DOMAIN_ID)
+    rclpy.init(
+        context=context, domain_id=DOMAIN_ID, args=["--ros-args", "--params-file", str(FILE)]
+    )
     node = rclpy.create_node("segmenter", context=context)
-    declare_parameters(node)
-    declared = {name: node.get_parameter(name).value for name in own_parameters(node)}
-    assert written_parameters() == declared
-    node.destroy_node()
-    context.try_shutdown()
+    try:
+        declare_parameters(node)
+        assert read_parameters(node) == SegmenterParameters()
+        names = yaml.safe_load(FILE.read_text())["/**"]["ros__parameters"]
+        assert set(names) == set(SegmenterParameters.__dataclass_fields__)
+        told = node.describe_parameter("max_gap_s")
+        assert "between the stamps" in told.description and not told.read_only
+        assert told.floating_point_range[0].to_value == 3600.0
+        assert node.describe_parameter("device").read_only
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
 
 
 @pytest.mark.parametrize(
