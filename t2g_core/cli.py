@@ -28,7 +28,6 @@ COMMANDS = {
     ),
     "bench": ("t2g_core.bench.command", "time a streaming step beside its encoder, by part"),
     "export": ("t2g_core.export.command", "a checkpoint as ONNX graphs, checked against PyTorch"),
-    "bag": ("t2g_core.recordings.segment_bag", "segment a rosbag2 offline, repeatable to the bit"),
     "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),
 }
 BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell reports it of other programs

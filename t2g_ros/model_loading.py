@@ -27,6 +27,14 @@ class Model:
     checkpoint: str
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def describe(self) -> str:
+        """Checkpoint, device, precision, classes and memory in a line."""
+        segmenter = self.segmenter
+        return (
+            f"{self.checkpoint} on {self.device} in {segmenter.precision}, "
+            f"{len(segmenter.class_names)} classes, {memory_of(segmenter)}"
+        )
+
 
 def path_of(checkpoint: str) -> Path | None:
     """Of a checkpoint as the parameter names it, `~` allowed; None for the shipped one."""
@@ -69,3 +77,10 @@ def load_model(
     seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
     parts = dict(zip(("weights", "first mask"), seconds, strict=True))
     return Model(segmenter, segmenter.device, checkpoint or "shipped", parts)
+
+
+def memory_of(segmenter: StreamingSegmenter) -> str:
+    """What its method looks back on, in words."""
+    if segmenter.recurrent:
+        return "a memory of all frames so far"
+    return f"clips of {segmenter.clip_length} frames" if segmenter.clip_length > 1 else "no memory"

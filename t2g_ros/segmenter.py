@@ -7,25 +7,17 @@ background.
 
 from __future__ import annotations
 
-import _thread
 import gc
-import os
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from functools import partial
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.signals import SignalHandlerOptions
 
-from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_ros.background import Background
 from t2g_ros.bond import Bond, is_installed
 from t2g_ros.camera import Camera
@@ -44,6 +36,7 @@ from t2g_ros.inference import Inference
 from t2g_ros.input_watch import why_no_image
 from t2g_ros.log import Log, shortened
 from t2g_ros.model_loading import Model, import_libraries, load_model
+from t2g_ros.model_swap import ModelSwap
 from t2g_ros.outputs import ClassesOutput
 from t2g_ros.parameter_files import files_without_entry
 from t2g_ros.parameters import (
@@ -54,12 +47,8 @@ from t2g_ros.parameters import (
     unknown_parameters,
 )
 from t2g_ros.rclpy_internals import answer_impossible_transitions
-from t2g_ros.srv import LoadCheckpoint
 
-ENDINGS = signal.SIGINT, signal.SIGTERM
 DIAGNOSTICS_PERIOD_S = 1.0
-SIGNAL_PERIOD_S = 0.2  # how often a waiting node looks whether it was told to end
-LOOK_S = 0.02  # and one that goes on meanwhile, whether a model is loaded
 LAST_WORD_S = 0.3  # for the last diagnostics to leave the process
 SILENCE_WARNING_PERIOD_S = 30.0
 STOP_TIMEOUT_S = 1.0  # a load or a frame that takes longer is left behind
@@ -82,7 +71,6 @@ class Segmenter(LifecycleNode):
         self._model: Model | None = None
         self._inference: Inference | None = None
         self._classes: ClassesOutput | None = None
-        self._is_swapping = False
         self.left_behind = False  # whether a thread goes on that was told to end
         parameters = read_parameters(self)
         check_camera_names(parameters.cameras)
@@ -100,13 +88,7 @@ class Segmenter(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report_health, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._match_topics, clock=steady)
-        # In a group of its own, so that the others are served while it waits for the model.
-        self.create_service(
-            LoadCheckpoint,
-            "~/load_checkpoint",
-            self._answer_load_checkpoint,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-        )
+        ModelSwap(self, lambda: self._model, self._load, self._take)
         self._bond: Bond | None = None
         if parameters.autostart:
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)
@@ -190,7 +172,7 @@ class Segmenter(LifecycleNode):
         self._state, self._state_detail = INACTIVE, "waiting to be activated"
         parts = ", ".join(f"{part} {s:.1f} s" for part, s in self._model.seconds.items())
         self.get_logger().info(
-            f"ready after {time.monotonic() - started_s:.1f} s ({parts}): {self._describe_model()}"
+            f"ready after {time.monotonic() - started_s:.1f} s ({parts}): {self._model.describe()}"
         )
 
     def _activate(self) -> None:
@@ -268,43 +250,12 @@ class Segmenter(LifecycleNode):
             self.get_logger().warning(warning)
         return model
 
-    def _describe_model(self) -> str:
-        segmenter = self._model.segmenter
-        return (
-            f"{self._model.checkpoint} on {self._model.device} in {segmenter.precision}, "
-            f"{len(segmenter.class_names)} classes, {memory_of(segmenter)}"
-        )
-
-    async def _answer_load_checkpoint(
-        self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
-    ) -> LoadCheckpoint.Response:
-        if self._model is None or self._is_swapping:
-            response.message = (
-                "another checkpoint is being loaded" if self._is_swapping else "not configured yet"
-            )
-            return response
-        self._is_swapping, before = True, self._model
-        try:
-            loading = Background(lambda: self._load(request.checkpoint))
-            while not loading.is_done(LOOK_S):
-                await NextTurn()
-            model = loading.result()
-        except Exception as error:
-            response.message = f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"the checkpoint stays: {shortened(response.message)}")
-            return response
-        finally:
-            self._is_swapping = False
-        if self._model is not before:
-            response.message = "the node was cleaned up meanwhile"
-            return response
+    def _take(self, model: Model) -> None:
+        """Go on with another model than the one that was configured."""
         self._model = model
         self._classes.publish(model.segmenter)
         if self._inference is not None:
             self._inference.swap(model)
-        response.success, response.message = True, self._describe_model()
-        self.get_logger().info(f"swapped the model: {response.message}")
-        return response
 
     # Every second.
 
@@ -341,78 +292,3 @@ class Segmenter(LifecycleNode):
         own = f"{self.get_fully_qualified_name()}{'/' if camera.name else ''}{camera.name}"
         before, camera.last_snapshot = camera.last_snapshot, snapshot
         return diagnostic_status(f"{own}: segmentation", health, snapshot, before)
-
-
-class NextTurn:
-    """Awaited, lets the executor serve everything else once."""
-
-    def __await__(self):
-        yield
-
-
-def end(*_) -> None:
-    """Handle the first signal that ends the node; later ones are ignored.
-
-    In a thread, since what the signal has interrupted may hold the locks that a shutdown takes.
-    `threading` takes locks of its own to start one.
-    """
-    for number in ENDINGS:
-        signal.signal(number, signal.SIG_IGN)
-    _thread.start_new_thread(rclpy.try_shutdown, ())
-
-
-def main() -> int:
-    """Run the node until it is told to end; 1 if it could not go on."""
-    # rclpy's own handlers end the process at a second signal, and leave it to none at the end.
-    try:
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    except Exception as error:  # a remapping or an argument that ROS cannot read
-        print(f"segmenter: cannot start: {error}", file=sys.stderr)
-        return 1
-    log = rclpy.logging.get_logger("segmenter")
-    for number in ENDINGS:
-        signal.signal(number, end)
-    try:
-        node = Segmenter()
-    except Exception as error:  # rclpy's own errors of names and values have many types
-        if not rclpy.ok():  # told to end meanwhile
-            return 0
-        log.fatal(f"cannot start: {error}")
-        rclpy.try_shutdown()
-        return 1
-    spin(node)
-    ended, failed = node.stop(), node.failed
-    if ended:
-        node.destroy_node()
-    rclpy.try_shutdown()
-    if not ended:  # a load or a frame in progress: nothing can be lost by leaving it
-        sys.stdout.flush()
-        os._exit(1 if failed else 0)
-    return 1 if failed else 0
-
-
-def memory_of(segmenter: StreamingSegmenter) -> str:
-    """What its method looks back on, in words."""
-    if segmenter.recurrent:
-        return "a memory of all frames so far"
-    return f"clips of {segmenter.clip_length} frames" if segmenter.clip_length > 1 else "no memory"
-
-
-def spin(node: Segmenter) -> None:
-    """Serve the node until it is told to end, whatever a single request does.
-
-    rclpy raises some requests' errors out of the executor, for example for a parameter value of a
-    type that it does not know.
-    """
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while rclpy.ok():
-        try:
-            executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
-        except ExternalShutdownException:
-            return
-        except Exception as error:
-            if rclpy.ok():
-                node.get_logger().error(
-                    f"a request failed: {type(error).__name__}: {shortened(str(error))}"
-                )

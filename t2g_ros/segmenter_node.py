@@ -17,7 +17,7 @@ from t2g_core.processor import let_waiting_threads_sleep  # noqa: E402
 
 let_waiting_threads_sleep()  # before the import that brings OpenMP
 
-from t2g_ros.segmenter import main  # noqa: E402
+from t2g_ros.process import main  # noqa: E402
 
 if __name__ == "__main__":
     code = main()

@@ -1,4 +1,8 @@
-"""`t2g segment`: masks, pictures and figures of an image, a video, a folder or a bag; no ROS."""
+"""`t2g segment`: masks, pictures and figures of an image, a video, a folder or a bag; no ROS.
+
+Replaying a bag to a node loses whatever frames the machine cannot follow, and never the same ones
+twice. This reads the bag itself and segments every frame, repeatable to the bit.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from t2g_core.device import AUTO, PRECISIONS
+from t2g_core.device import AUTO, PRECISIONS, check_device_name
 from t2g_core.images.files import read_image
 from t2g_core.images.overlay import overlay
 from t2g_core.images.windows import WINDOWS_HELP
@@ -48,6 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
     parser.add_argument("--topic", help="image topic of a bag that has several")
     parser.add_argument(
+        "--labels-topic", help="topic of a bag with mono8 class ids at the images' stamps: scores"
+    )
+    parser.add_argument(
+        "--max-gap",
+        type=float,
+        default=MAX_GAP_S,
+        metavar="S",
+        help="the node's max_gap_s (default: %(default)s)",
+    )
+    parser.add_argument(
         "--rate", type=float, default=15.0, help="images a second of a folder (default 15)"
     )
     parser.add_argument("--frames", type=int, help="only the first N frames")
@@ -66,17 +80,20 @@ def run(args: argparse.Namespace) -> int:
     """Segment ``args.path``; write masks and pictures, print the main figures."""
     if args.frames is not None and args.frames < 1:
         raise ValueError(f"--frames: expected at least 1, got {args.frames}")
+    check_device_name(args.device)
     path = args.path.resolve()
-    frames, names = read_clip(path, args.rate, args.topic)
+    frames, names = read_clip(path, args.rate, args.topic, args.labels_topic)
     first = next(frames, None)
     if first is None:
         raise ValueError(f"{path} holds no frame")
     out = args.out or default_folder(path)
     make_folder(out / MASKS)
+    if is_bag(path):
+        check_bag(path)
     segmenter = StreamingSegmenter.from_checkpoint(
         args.checkpoint, args.device, args.encoder_weights, args.precision, args.windows
     )
-    offline = OfflineRun(segmenter, MAX_GAP_S)
+    offline = OfflineRun(segmenter, args.max_gap)
     rate_hz = usual_rate(path, args.rate, args.topic)
     frames = itertools.islice(itertools.chain([first], frames), args.frames)
     with tqdm(unit="frame", desc="segment", total=args.frames, file=sys.stderr) as progress:
@@ -87,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             scores = write_overlay(out, next(masked), segmenter.palette)
         else:
             classes, palette = segmenter.class_names, segmenter.palette
-            scores = write_pictures(out, masked, classes, palette, rate_hz, MAX_GAP_S)
+            scores = write_pictures(out, masked, classes, palette, rate_hz, args.max_gap)
     report = {"path": str(path), **offline_report(offline, scores), "classes": shares.percent()}
     offline.finish(out, report)
     print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / REPORT}")
@@ -99,14 +116,23 @@ def is_image(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def check_bag(path: Path) -> None:
+    """Raise ValueError where the checksums of a bag do not fit its bytes."""
+    from t2g_core.recordings.bag import Bag
+
+    Bag(path).check_crcs()
+
+
 def read_clip(
-    path: Path, rate_hz: float, topic: str | None
+    path: Path, rate_hz: float, topic: str | None, labels_topic: str | None
 ) -> tuple[Iterator[ClipFrame], Iterator[str]]:
     """The frames of a path and a name for each: the image's own, or its number."""
     numbers = (f"{number:06d}" for number in itertools.count())
     if is_image(path):
         return iter([ClipFrame(0, read_image(path), None)]), iter([path.stem])
-    frames = open_clip(path, rate_hz, topic)
+    if labels_topic is not None and not is_bag(path):
+        raise ValueError(f"--labels-topic is for bags, and {path} is none")
+    frames = open_clip(path, rate_hz, topic, labels_topic)
     if path.is_dir() and not is_bag(path):
         return frames, (file.stem for file in image_files(path))
     return frames, numbers
@@ -163,4 +189,7 @@ def write_overlay(out: Path, frame: MaskedFrame, palette: np.ndarray) -> dict:
 def as_text(report: dict) -> str:
     """The main figures in a few lines."""
     shares = ", ".join(f"{name} {share:g}" for name, share in report["classes"].items() if share)
-    return f"{headline(report)}\npercent of the pixels: {shares}"
+    return (
+        f"{headline(report)}\npercent of the pixels: {shares}\n"
+        f"masks sha256 {report['masks_sha256']}"
+    )

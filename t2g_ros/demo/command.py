@@ -107,7 +107,7 @@ def write_clip(frames: Iterable[ClipFrame], bag: Path) -> list[int]:
             if stamps and start_ns + frame.stamp_ns == stamps[-1]:
                 raise ValueError(
                     "two frames of the clip have the same time, by which masks are told apart: "
-                    "`t2g bag` takes such a bag"
+                    "`t2g segment` takes such a bag"
                 )
             stamps.append(start_ns + frame.stamp_ns)
             writer.write_image(IMAGE_TOPIC, stamps[-1], frame.image, "camera")

@@ -96,7 +96,7 @@ def test_the_node_runs(exported, python, tmp_path):
     environment = {**NODE_ENVIRONMENT, "PYTHONPATH": with_tree()}
     program = tmp_path / "node.py"
     program.write_text(
-        "import sys\nfrom t2g_ros.segmenter import main\ncode = main()\n"
+        "import sys\nfrom t2g_ros.process import main\ncode = main()\n"
         "assert 'torch' not in sys.modules\nsys.exit(code)\n"
     )
     words = {"program": program, "interpreter": python, "environment": environment}

@@ -230,7 +230,7 @@ def test_gaps_and_sizes_begin_anew_in_the_results(tmp_path, capsys):
             shape = (24, 40) if k >= 8 else (24, 32)
             writer.write_image("/camera", stamp, rng.integers(0, 255, (*shape, 3), np.uint8), "c")
             writer.write_image("/labels", stamp, np.zeros(shape, np.uint8), "c")
-    words = ["bag", tmp_path / "bag", "--topic", "/camera", "--labels-topic", "/labels"]
+    words = ["segment", tmp_path / "bag", "--topic", "/camera", "--labels-topic", "/labels"]
     words += ["--checkpoint", checkpoint, "--out", tmp_path / "out", "--json"]
     assert main([str(word) for word in words]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -270,8 +270,8 @@ def test_compressed_images_are_images(tmp_path):
         (("--out", __file__), "is a file or lies in one; name a folder"),
     ],
 )
-def test_t2g_bag_says_what_is_wrong(bag, capsys, words, sentence):
-    assert main(["bag", str(bag), "--topic", "/camera", *words]) == 2
+def test_what_is_wrong_with_arguments_is_said(bag, capsys, words, sentence):
+    assert main(["segment", str(bag), "--topic", "/camera", *words]) == 2
     assert sentence in capsys.readouterr().err
 
 
@@ -297,10 +297,10 @@ def test_clip_rate():
     assert clip_rate([5], 15.0) == clip_rate([], 15.0) == clip_rate([5, 5], 15.0) == 15.0
 
 
-def test_t2g_bag_is_repeatable_to_the_bit(tmp_path, bag, capsys):
+def test_masks_of_a_bag_are_repeatable_to_the_bit(tmp_path, bag, capsys):
     checkpoint = tmp_path / "small.safetensors"
     write_vit_s_checkpoint(checkpoint)
-    words = ["bag", str(bag), "--topic", "/camera", "--labels-topic", "/labels", "--json"]
+    words = ["segment", str(bag), "--topic", "/camera", "--labels-topic", "/labels", "--json"]
     words += ["--checkpoint", str(checkpoint)]
     reports = []
     for run in ("one", "two"):
@@ -315,6 +315,6 @@ def test_t2g_bag_is_repeatable_to_the_bit(tmp_path, bag, capsys):
     assert strips[0] == strips[1]
 
 
-def test_t2g_bag_names_the_topics_there_are(bag, capsys):
-    assert main(["bag", str(bag), "--topic", "/front"]) == 2
+def test_the_topics_that_there_are_are_named(bag, capsys):
+    assert main(["segment", str(bag), "--topic", "/front"]) == 2
     assert "/camera (3), /labels (3)" in capsys.readouterr().err
