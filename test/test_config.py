@@ -37,6 +37,10 @@ def test_all_models_are_trained_alike():
         "max_class_share",
         "cached_clips",
         "class_balance",
+        "class_share",
+        "paste_share",
+        "move_steps",
+        "jaccard_weight",
         "precision",
     ):
         assert len({getattr(c.train, field) for c in configs}) == 1
