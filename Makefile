@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 # `make help` lists the targets. PYTHON=python3.12 make setup takes another interpreter.
 
 SHELL := /bin/bash

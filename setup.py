@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """For pip: the ROS-free core, the node's modules and the console command `t2g`.
 
 colcon takes the package as ament_cmake (CMakeLists.txt) and does not look here.

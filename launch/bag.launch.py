@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """An example to copy: play a bag and segment it, with the bag's own time."""
 
 from __future__ import annotations

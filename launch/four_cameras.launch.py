@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """An example to copy: four cameras around a robot on one model.
 
 Their drivers publish on /front/image_raw, /left/image_raw, /right/image_raw and /rear/image_raw;

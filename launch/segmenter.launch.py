@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Start the segmenter on one camera, or on several that share a model.
 
 `ros2 launch t2g_ros segmenter.launch.py --show-args` lists what can be set.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 # Source this (any POSIX shell, from the project's folder) to run the node, `t2g` or the tests by
 # hand: `. scripts/environment.sh`. DDS stays on this machine, and apart from other shells.
 if [ -z "${AMENT_PREFIX_PATH:-}" ]; then

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """For mkdocs: pages that lie outside docs/, and links to files of the repository as their paths."""
 
 from __future__ import annotations

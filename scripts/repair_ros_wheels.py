@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Make the ROS 2 wheels usable for a build in this virtual environment; safe to run again.
 
 The wheels' CMake files name the folders of the machine they were built on. Replace those by the

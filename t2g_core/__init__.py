@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Domain-generalised video semantic segmentation, plain Python without ROS.
 
     from t2g_core import StreamingSegmenter, load_checkpoint, train, evaluate

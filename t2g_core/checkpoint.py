@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints: one safetensors file with weights and all that is needed to use them."""
 
 from __future__ import annotations
@@ -190,7 +192,8 @@ def _later_shapes(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
 
 def _later_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Until the second format the pixel classifier read the pixel embeddings, a linear map of the
-    context; now it reads the context, by the product of the two."""
+    context; now it reads the context, by the product of the two.
+    """
     found = {name.replace(OLD_PIXELS, NEW_PIXELS): tensor for name, tensor in tensors.items()}
     weight = found.pop(f"{OLD_CLASSIFIER}weight", None)
     if weight is not None:

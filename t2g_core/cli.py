@@ -1,4 +1,6 @@
 #!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The `t2g` console command, also as `ros2 run t2g_ros t2g`."""
 
 from __future__ import annotations

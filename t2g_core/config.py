@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """One YAML a model: its encoder, the section of its method, its training. Unknown keys raise."""
 
 from __future__ import annotations

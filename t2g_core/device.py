@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Where a model runs and how exactly, by the names that commands and the node take."""
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ PRECISIONS = (AUTO, BF16, FP32)
 
 def check_device_name(name: str) -> None:
     """Raise ValueError unless it is auto, cpu, cuda or cuda:<number>, tensorrt or
-    tensorrt:<number>, openvino. Needs no PyTorch."""
+    tensorrt:<number>, openvino. Needs no PyTorch.
+    """
     if not re.fullmatch(r"auto|cpu|openvino|(cuda|tensorrt)(:\d+)?", name):
         raise ValueError(
             "device: expected auto, cpu, cuda or cuda:<number>, or, of an export, tensorrt or "

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Class names, their colours, and the painting of masks.
 
 A mask is an ``(H, W)`` uint8 array of class ids; the id is the position of the class in its list of

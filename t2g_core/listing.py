@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What a folder lists: never a dot file, frame 2 before frame 10, one picture to a name."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A processor that is shared: threads that sleep while they wait, and how many there are.
 
 A robot's processor always is. OpenMP's threads spin while they wait for one another, which takes

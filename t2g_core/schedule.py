@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The section `train` of a config: what a training sees, and the stages it goes through."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch as a runtime: a method on a device."""
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class TorchRuntime:
 
     def __init__(self, method: Method, device: str = "cpu", precision: str = AUTO):
         """device: where the method is, as `find_device` names it. precision: what products are
-        computed in, one of `device.PRECISIONS`."""
+        computed in, one of `device.PRECISIONS`.
+        """
         self.method, self.device = method, device
         self.precision = find_precision(precision, device)
         self.clip_length, self.recurrent = method.clip_length, method.recurrent

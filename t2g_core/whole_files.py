@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Files that are there whole or not at all, whatever moment a run is killed at."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Something slow in a thread of its own, for a caller that goes on and looks in now and then."""
 
 from __future__ import annotations

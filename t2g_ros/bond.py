@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The bond of nav2's lifecycle manager: a heartbeat while the node is active.
 
 The manager takes a node that is silent for its `bond_timeout` for dead, and its stack down. Where

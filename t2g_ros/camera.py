@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """One camera of the node: its topics, its services, what is counted of it."""
 
 from __future__ import annotations
@@ -104,7 +106,8 @@ class Camera:
 
     def match_topics(self) -> None:
         """Follow those who subscribe to the outputs, and the type and reliability that images are
-        published with now."""
+        published with now.
+        """
         if self._open_images is None:
             return
         if self._lazy and not self.outputs.has_subscribers():

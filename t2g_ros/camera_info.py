@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The camera's calibration, passed on with each mask: what projects a mask needs both."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Commands that the node adds to `t2g` (the entry point group `t2g.commands` of setup.py)."""
 
 COMMANDS = {

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The node's line on /diagnostics: one status with everything a person asks first."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g doctor`: what goes wrong most often on robots, looked at, with what to do about it.
 
 Every check stands alone: what is missing for one of them, ROS or PyTorch, does not end the others.
@@ -178,7 +180,8 @@ def check_device(device: str, exported: bool) -> list[Check]:
 
 def check_model(checkpoint: Path | None, encoder_weights: str | None) -> list[Check]:
     """The checkpoint's header and tensors, and the frozen encoder's weights that it names; or an
-    export's files."""
+    export's files.
+    """
     if checkpoint is not None and is_export(checkpoint):
         return [check_export(checkpoint)]
     from t2g_core.checkpoint import SHIPPED, load_checkpoint

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Where Fast DDS looks for its profile."""
 
 # The name of Jazzy's, and that of later versions.

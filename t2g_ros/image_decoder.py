@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Which converter turns an image message into RGB, and why.
 
 cv_bridge is ROS's converter and is used where its build works and is right: plain 8-bit colour

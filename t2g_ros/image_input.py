@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The subscription to the camera: it takes what publishers offer, and says what does not come.
 
 The type of the topic is what is published there: raw images, or compressed ones (JPEG, PNG).

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The inference thread between an activation of the node and its deactivation."""
 
 from __future__ import annotations

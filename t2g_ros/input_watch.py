@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Plain words for the commonest trouble on a robot: nothing arrives, and nobody says why."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What the node says, not over and over: each kind of sentence has a period of its own."""
 
 from __future__ import annotations

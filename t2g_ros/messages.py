@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Results to messages: arrays and reports in, filled messages out."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """From the node's parameters to a model that is ready; slow, so it is done in the background."""
 
 from __future__ import annotations

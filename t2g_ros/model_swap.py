@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The service ~/load_checkpoint: another model takes over from the one that is running."""
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class ModelSwap:
         take: Callable[[Model], None],
     ) -> None:
         """current: the node's model, None before it is configured; load: a checkpoint's, slow;
-        take: puts a model in the place of the current one."""
+        take: puts a model in the place of the current one.
+        """
         self._log = node.get_logger()
         self._current, self._load, self._take = current, load, take
         self._is_loading = False

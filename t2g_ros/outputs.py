@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The node's publishers, and what goes out for one segmented image."""
 
 from __future__ import annotations
@@ -103,7 +105,8 @@ class Outputs:
 
 class ClassesOutput:
     """~/classes, once for each model; and ~/label_info with the names for those who know
-    vision_msgs, where it is installed."""
+    vision_msgs, where it is installed.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Parameter files that say nothing to this node, which ROS passes over without a word."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The node's parameters. They describe deployment; the architecture is in the checkpoint."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The process of the node: it starts it, serves it, and ends it well whatever the moment."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What rclpy has no public way for: everything in this package that touches its private names.
 
 Tested with rclpy 7.1 (Jazzy). Where a later version has these names no more, the node goes on

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Writes docs/reference.md and config/segmenter.yaml: `python -m t2g_ros.reference`, from the top.
 
 Names and types are those of a node that exists, parameters those of `SegmenterParameters`; only

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The `segmenter` node: a lifecycle node of one or several cameras that share a model.
 
 Images come in on the executor's thread, which only looks at their headers and keeps the newest of

@@ -1,4 +1,6 @@
 #!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The executable `segmenter_node`: whatever the moment, Ctrl-C and SIGTERM end it well."""
 
 from __future__ import annotations

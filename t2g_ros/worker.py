@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The inference thread: it works on the newest items of all sources until it is stopped."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A small real segmenter for tests: it knows classes by their colour and remembers T frames."""
 
 from __future__ import annotations

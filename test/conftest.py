@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Puts this folder, with the helpers that tests share, on the path of the rooms below it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Small trees in the layouts, names and label encodings in which the data sets are distributed."""
 
 from __future__ import annotations

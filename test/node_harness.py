@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The node as a process of its own, and what tests feed it and hear from it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint of the real model with small sizes and random weights, for tests that need speed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A small Time2General with random weights, for tests that need a model and not its accuracy."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What tests of training share: a data set of six small frames, and options of a training."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The names that `t2g_core` gives, used as the README uses them."""
 
 from __future__ import annotations

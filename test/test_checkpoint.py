@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint gives back the model it was made of, and says what is wrong with a bad file."""
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ def test_a_checkpoint_of_before_the_newer_keys_means_what_it_meant(tmp_path):
 
 def as_first_format(path) -> None:
     """Rewrite a checkpoint as the version before wrote it: text and depth beside the head, keys
-    that are gone, and a frame-by-frame head one module deeper."""
+    that are gone, and a frame-by-frame head one module deeper.
+    """
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     config, tensors = json.loads(metadata["config"]), load_file(path)

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g compare`: a plan of two methods, two targets and a report that needs no other file."""
 
 from __future__ import annotations

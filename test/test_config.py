@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Configs: complete, strict, and the shipped ones valid."""
 
 from __future__ import annotations

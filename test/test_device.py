@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Names of devices and precisions, and what `auto` takes."""
 
 from __future__ import annotations

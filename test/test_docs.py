@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The documentation as a site: every page is there, and every link leads somewhere."""
 
 from __future__ import annotations

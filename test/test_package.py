@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What is built and installed fits together, for pip and for ROS."""
 
 from __future__ import annotations

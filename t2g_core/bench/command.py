@@ -1,5 +1,8 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g bench`: the command line; `timing.py`, `sweep.py`, `soak.py`, `load.py` and `runtimes.py`
-measure."""
+measure.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Frames to time a model with, and the memory of a process."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g info`: how large a model is, what it computes for a frame and what a stream of it keeps."""
 
 from __future__ import annotations
@@ -104,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
 
 def train_steps(config: Config, classes: int, device: str) -> list[TrainStep]:
     """A training step as the config has it; of a method inside the encoder one that computes the
-    frozen blocks' activations again, then one that keeps them, which takes more memory."""
+    frozen blocks' activations again, then one that keeps them, which takes more memory.
+    """
     config, device = config.without_weights(), find_device(device)
     if not isinstance(config.method, AdapterConfig):
         return [measure_train_step(config, classes, device)]

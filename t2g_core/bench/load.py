@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g bench --beside-load`: a step alone, and beside a process that keeps all cores busy."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What each part of a model adds to a quantity that grows while it runs: seconds, operations."""
 
 from __future__ import annotations

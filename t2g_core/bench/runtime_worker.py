@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A process with one model in one runtime, timed on request: `t2g bench --runtime` starts several.
 
 It reads lines from its standard input: `step` answers with the seconds of one whole step, from

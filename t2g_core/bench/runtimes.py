@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g bench --runtime`: one model in several runtimes, each a process of its own, timed in turn.
 
 Only one of them computes at a time; a ratio is the median over the rounds of a process's step

@@ -1,4 +1,6 @@
-"""`t2g bench --soak N`: does a long stream keep its memory and its pace?"""
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""`t2g bench --soak N`: whether a long stream keeps its memory use and its pace."""
 
 from __future__ import annotations
 

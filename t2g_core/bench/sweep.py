@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g bench --sweep`: what a step costs at several sizes, precisions or values of a model's key.
 
 All points are timed in turn, round after round, so that ratios between them come from one run.
@@ -30,7 +32,8 @@ SIZE, CAMERAS, PRECISION = "size", "cameras", "precision"  # beside the keys of 
 @dataclass(frozen=True)
 class Conditions:
     """What all points share: size WIDTHxHEIGHT or None for the config's, classes, device,
-    precision, windows of a frame or None, rounds that are timed."""
+    precision, windows of a frame or None, rounds that are timed.
+    """
 
     size: str | None
     classes: int

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What a streaming step costs beside its frozen encoder, part by part, as ratios.
 
 A machine that others use has no stable seconds. So all parts are timed in turn, round after round,

@@ -1,4 +1,6 @@
-"""One training step at a config's full size: does it run here, how long, in how much memory?"""
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""One training step at a config's full size: whether it runs here, its time and its memory."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g compare`: train and try every method of a plan alike, and write one report."""
 
 from __future__ import annotations
@@ -153,7 +155,8 @@ def try_all(job: Run, seed: int) -> list[dict]:
 
 def try_one(job: Run, source: str, name: str, seed: int, methods: Sequence[str]) -> list[dict]:
     """Scores on a target of methods trained on a source; those that were tried before are kept,
-    and the others evaluated in one run."""
+    and the others evaluated in one run.
+    """
     target = job.plan.targets[name]
     out = job.out / "tried" / f"{source}_{name}_seed{seed}"
     out.mkdir(parents=True, exist_ok=True)

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What a streaming step of each method costs, all of them timed in turn in one run."""
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ CLASSES = 15
 class Cost:
     """trainable: parameters. gflops: of a step, a multiplication and an addition are two. step_s:
     its median [s]; over_reference: the median of its ratios to the reference's step under the same
-    windows, timed in turn. state_bytes: what a stream keeps. peak_bytes: see `peak_of`."""
+    windows, timed in turn. state_bytes: what a stream keeps. peak_bytes: see `peak_of`.
+    """
 
     method: str
     windows: str

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A comparison as one HTML page that needs no other file: tables, and pictures of its scores."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """How much memory a method's stream takes at most: a process of its own, which this file is."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A comparison as one YAML: which methods, trained on which sources, tried on which targets."""
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from t2g_core.evaluation.modes import MODES
 class MethodPlan:
     """config: a YAML of a model and its training, found from where the command runs. changes: keys
     of it, `section.key`, in which this method differs. seeds: under which it is trained instead of
-    the plan's."""
+    the plan's.
+    """
 
     config: str
     changes: dict | None = None
@@ -32,7 +35,8 @@ class MethodPlan:
 class Source:
     """What is trained on: a data set's name and split; root: which folder of the command line;
     changes: keys of a config that all methods take on it. iterations: those of every stage of
-    every method times this, rounded up."""
+    every method times this, rounded up.
+    """
 
     root: str
     data: str = "camvid"

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Scores and costs of a comparison as Markdown, CSV and JSON."""
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ NAMES = {"miou": "mIoU", "vc8": "VC8", "vc16": "VC16"}
 @dataclass(frozen=True)
 class Score:
     """One method, trained on a source under a seed, on a target under a condition: percent, or None
-    where a score does not exist. iou: by class."""
+    where a score does not exist. iou: by class.
+    """
 
     method: str
     source: str
@@ -33,7 +36,8 @@ class Score:
 
 def mean_scores(scores: Sequence[Score]) -> list[Score]:
     """Of each method under a condition and a seed the mean over all sources and targets; a score,
-    or a class, that one of them does not have is left out of them all."""
+    or a class, that one of them does not have is left out of them all.
+    """
     keys = dict.fromkeys((s.method, s.condition, s.seed) for s in scores)
     found = []
     for key in keys:
@@ -46,7 +50,8 @@ def mean_scores(scores: Sequence[Score]) -> list[Score]:
 
 def tables_of(scores: Sequence[Score]) -> dict[str, list[list[str]]]:
     """A table for each source and target by its title: a row a method, a column a condition, cells
-    `mIoU / VC8 / VC16`; the first line is the head."""
+    `mIoU / VC8 / VC16`; the first line is the head.
+    """
     tables: dict[str, list[list[str]]] = {}
     for source, target in dict.fromkeys((s.source, s.target) for s in scores):
         chosen = [s for s in scores if (s.source, s.target) == (source, target)]
@@ -76,7 +81,8 @@ def spread(values: Sequence[float | None]) -> str:
 
 def margins_of(plan: Plan, scores: Sequence[Score]) -> dict[str, list[list[str]]]:
     """By the titles of `tables_of`: by how much the plan's reference is ahead of the best of its
-    other methods, a row a condition. Variants of the reference do not count as others."""
+    other methods, a row a condition. Variants of the reference do not count as others.
+    """
     others = [name for name in plan.methods if name != plan.reference]
     tables = {}
     for source, target in dict.fromkeys((s.source, s.target) for s in scores):

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """ApolloScape scene parsing: a frame every metre of long drives, each with a label.
 
 As the archives unpack, with the published image lists beside them or in a folder of their own::

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """CamVid: driving video with a label on every listed frame (Brostow et al., 2009).
 
 Three layouts are read as they unpack, images as JPEG or PNG. The full release of 701 frames, whose

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What a split on disk holds: frames, rates, gaps, class frequencies, and every faulty file."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Cityscapes-sequence: snippets of 30 frames at 17 Hz, of which the 20th has a label.
 
 As distributed (``leftImg8bit_sequence_trainvaltest.zip`` and ``gtFine_trainvaltest.zip``)::

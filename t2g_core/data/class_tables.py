@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The label ids of each data set and the class of appendix B that each name counts as.
 
 Everything goes by class name. The numbers of the paper's Table 8 are train ids, and its CamVid

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Cityscapes-sequence-Corrupted and its like on disk: the same pixels as those made on the fly.
 
 A corrupted tree lies apart from the data set, with its file names as PNG (lossless), and a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Weather corruptions for evaluation: fog, frost, snow and spatter of the ImageNet-C benchmark.
 
 The paper corrupts the Cityscapes snippets with these four (appendix B) and states neither severity

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The data sets by the name that ``--data`` gives them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """KITTI-360: long drives with a label on almost every frame of the left perspective camera.
 
 As distributed, drive by drive::

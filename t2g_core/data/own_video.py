@@ -1,4 +1,8 @@
-"""One's own drive in a plain layout::
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""One's own drive in a plain layout.
+
+The files are::
 
     ROOT/classes.txt                     one class a line, its name and, if you like, its colour
                                          (``pallet 220 20 60``); line 1 is id 0

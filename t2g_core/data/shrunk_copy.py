@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A smaller copy of a data set in its own layout: decoding 9-megapixel pictures takes long."""
 
 from __future__ import annotations

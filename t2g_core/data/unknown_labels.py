@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Values of a label that no class table has: void, shown once; too many of them are an error."""
 
 from __future__ import annotations

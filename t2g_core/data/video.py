@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What every loader gives: videos made of frames, each with its picture and perhaps a label."""
 
 from __future__ import annotations

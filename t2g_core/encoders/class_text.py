@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Frozen text embeddings of class names, computed once and stored in the checkpoint."""
 
 from __future__ import annotations

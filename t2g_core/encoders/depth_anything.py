@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Depth Anything V2 as a second frozen encoder, read at the same blocks as the RGB encoder.
 
 Its backbone is a DINOv2 of the RGB encoder's size with weights of its own, so it runs in timm's ViT

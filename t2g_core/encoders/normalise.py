@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Pixels to the range that the frozen encoders were trained with."""
 
 from __future__ import annotations

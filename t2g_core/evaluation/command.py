@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """``t2g eval``: compare checkpoints on labelled video under several conditions in one run."""
 
 from __future__ import annotations

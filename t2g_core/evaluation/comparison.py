@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints compared on labelled video under several conditions, in one run."""
 
 from __future__ import annotations
@@ -269,7 +271,8 @@ def with_running_means(
     segmenters: dict[str, StreamingSegmenter], weights: Sequence[float], of: str = ""
 ) -> dict[str, StreamingSegmenter]:
     """Each segmenter, or the one called `of`, followed by its running means where it looks at each
-    frame alone."""
+    frame alone.
+    """
     from t2g_core.evaluation.running_mean import RunningMean
 
     found = {}

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """95 % confidence intervals over videos, by a seeded bootstrap.
 
 Frames of one video are far from independent, so videos are what is drawn again with replacement;

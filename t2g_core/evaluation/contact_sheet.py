@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A contact sheet of an evaluation: image, ground truth, prediction and errors, side by side."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """One pass of a frozen encoder for several segmenters that look at the same frames."""
 
 from __future__ import annotations

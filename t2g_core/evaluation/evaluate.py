@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy and consistency of a segmenter on labelled video, clean or in bad weather."""
 
 from __future__ import annotations

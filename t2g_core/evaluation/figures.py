@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of an evaluation as papers print them: methods beside weathers, and strips of time.
 
 A sheet has a row a condition and a column a checkpoint, all of one frame. A strip has a row a
@@ -65,7 +67,8 @@ class Figures:
         mask: np.ndarray,
     ) -> None:
         """A frame's image in its weather, true and predicted mask in their colours, all uint8 RGB
-        of one size."""
+        of one size.
+        """
         self.images[condition, frame.number] = shrunk(image)
         self.truths[frame.number] = shrunk(target)
         self.panels[condition, name, frame.number] = shrunk(mask)
@@ -103,7 +106,8 @@ class Figures:
     @classmethod
     def joined(cls, paths: Iterable[Path], names: Sequence[str]) -> Figures:
         """What several runs on the same frames have saved; their panels in the order of `names`,
-        without those of other names."""
+        without those of other names.
+        """
         panels: dict[tuple[str, str, int], np.ndarray] = {}
         images, truths = {}, {}
         for path in paths:

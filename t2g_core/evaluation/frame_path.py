@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What Time2General's frame path sees in each frame alone, beside the whole model."""
 
 from __future__ import annotations

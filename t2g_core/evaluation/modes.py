@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The three ways to run a segmenter over a video; each is a function from images to masks.
 
 ``segmenter`` is a ``StreamingSegmenter`` or anything with its interface; ``images`` are

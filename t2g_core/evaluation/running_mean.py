@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The floor that a temporal method has to clear: a running mean of a frame-by-frame method."""
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class RunningMean(Method):
 
     def __init__(self, method: Method, weight: float):
         """weight: w, the share of the past, from 0 to below 1; ValueError for another one, or for a
-        method that looks at more than one frame."""
+        method that looks at more than one frame.
+        """
         if not 0 <= weight < 1:
             raise ValueError(f"running mean: expected a weight from 0 to below 1, got {weight}")
         if method.clip_length != 1 or method.recurrent:

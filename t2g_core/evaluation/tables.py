@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Evaluation results as rows: what they hold, and how they become tables, JSON and CSV.
 
 A row is the JSON object of one checkpoint under one condition. All scores in it are percentages

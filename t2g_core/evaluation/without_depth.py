@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint that was trained with a depth encoder, run on RGB alone (beta = 1)."""
 
 from __future__ import annotations

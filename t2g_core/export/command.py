@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g export`: a checkpoint as ONNX graphs, compared with PyTorch before they stay."""
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ PACKAGES = ("t2g_ros", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxru
 @dataclass(frozen=True)
 class Tolerance:
     """What an export of a precision may cost: share of pixels that are PyTorch's at least, and
-    points of mIoU that are lost at most."""
+    points of mIoU that are lost at most.
+    """
 
     equal: float
     miou: float

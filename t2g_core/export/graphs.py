@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A method's tensor functions as ONNX graphs of plain inputs and outputs, for any image size."""
 
 from __future__ import annotations
@@ -123,7 +125,8 @@ def named(name: str, value: object) -> list[Named]:
 
 def specs(name: str, one: object, other: object) -> tuple[TensorSpec, ...]:
     """How a manifest describes the tensors of an example and of one of another size: a side that
-    differs is None."""
+    differs is None.
+    """
     pairs = zip(named(name, one), named(name, other), strict=True)
     return tuple(
         TensorSpec(x.name, str(np.dtype(str(x.tensor.dtype).removeprefix("torch."))), _sides(x, y))

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Graphs with fewer bits: int8 weights for processors, float16 for GPUs."""
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ FLOAT32_OPERATORS = (
 
 def quantise_encoder(path: Path) -> None:
     """Weights of matrix products as int8, with a scale for each output channel; activations are
-    quantised as they come. With one scale a matrix, masks in the dark fall apart."""
+    quantised as they come. With one scale a matrix, masks in the dark fall apart.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     level = logging.root.manager.disable

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """ROS image messages to RGB arrays: one pure function for each family of encodings.
 
 One table for live messages and for those of a bag, which have the same fields. A message's rows

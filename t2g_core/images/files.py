@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures on disk: whole ones as arrays, upright; broken ones as errors that name the file."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Pixels to what a model reads: the size, the aspect ratio and the range."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Where the content of a frame was in the frame before: dense optical flow of what fog leaves."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Overlapping windows of a frame, as text on the command line and as places in patches."""
 
 from __future__ import annotations

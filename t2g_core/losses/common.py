@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The losses that every method has: of its probabilities, whatever they were made of."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Segmentation loss on the set of queries: one Hungarian matching a clip, deep supervision.
 
 As in Mask2Former (class 2, mask cross-entropy 5, dice 5, no-object 0.1, losses at sampled points),

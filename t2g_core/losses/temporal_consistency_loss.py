@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Masked Temporal Consistency loss (paper section 3.4, Eq. 7 to 11)."""
 
 from __future__ import annotations

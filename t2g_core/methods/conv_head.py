@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The convolutional head: what a frame's tokens say of it, frame by frame."""
 
 from __future__ import annotations

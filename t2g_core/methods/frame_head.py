@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Frame-by-frame heads on frozen tokens: the floor a video method must clear."""
 
 from __future__ import annotations

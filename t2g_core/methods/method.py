@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What every method of video segmentation is, and the values it exchanges with the code around it.
 
 A method owns everything between pixels and probabilities: its frozen encoder, adapters inside it if
@@ -62,7 +64,8 @@ class ClipBatch(NamedTuple):
 
 class ParameterGroup(NamedTuple):
     """Parameters that learn alike: `rate` in units of the stage's learning rate, and whether
-    weight decay pulls at them."""
+    weight decay pulls at them.
+    """
 
     parameters: list[nn.Parameter]
     rate: float = 1.0

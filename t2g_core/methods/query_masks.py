@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """From queries that each have a class and a mask to probabilities of every pixel (paper Eq. 6)."""
 
 from __future__ import annotations

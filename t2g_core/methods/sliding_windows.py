@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Any method on overlapping windows of a frame, whose probabilities are averaged.
 
 The usual inference of methods that train on square crops. A window is a stream of its own: its

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Base of methods that read the frozen tokens of several blocks as they are."""
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from t2g_core.methods.token_standardizer import TokenStandardizer
 
 class TokenMethod(Method):
     """Its features are the tokens of every block that is read, which training keeps; its head reads
-    them standardised channel by channel."""
+    them standardised channel by channel.
+    """
 
     cacheable = True
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Zero mean and unit variance for frozen tokens, channel by channel."""
 
 from __future__ import annotations

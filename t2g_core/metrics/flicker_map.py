@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Where masks change: how often each pixel has had another class than in the mask before."""
 
 from __future__ import annotations

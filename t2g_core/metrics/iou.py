@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Segmentation accuracy: confusion matrix, IoU and mIoU, as fractions from 0 to 1.
 
 Masks are uint8 class ids; ``IGNORE_INDEX`` in a ground truth is void and counts nowhere. The

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Figures as JSON holds them: rounded, and None for what cannot be computed, as it has no NaN."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """How steady a stream of class masks is, measured without labels.
 
 Nothing here knows what is right: a mask that is wrong in the same way all the time counts as

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """VC_n where few frames have a label (paper, appendix C, Eq. 13), as fractions from 0 to 1."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Video consistency VC_n (paper, appendix C, Eq. 12), as fractions from 0 to 1.
 
 How much of what stands still in the ground truth also stands still in the prediction? A window is

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Reading and writing rosbag2 recordings without ROS: images in, images and raw messages out.
 
 Bags are the real thing: what is written here `ros2 bag` plays, and its MCAP and sqlite3 bags are

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What is a bag, by the names of its files: nothing is read, and no library of bags is needed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The storages of a rosbag2, MCAP and sqlite3: connections and serialized messages.
 
 Nothing but the storage itself is asked: no definition of a message type, so that no other topic of

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What a run over a clip is judged by: drops, latency, flicker, and accuracy where labels exist."""
 
 from __future__ import annotations

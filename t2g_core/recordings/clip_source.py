@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A driving clip from whatever holds one: a folder of images, a video file, a bag, the renderer.
 
 The libraries of bags and videos are imported where one is opened.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a run for people: an MP4 of image, overlay and flicker, and a timeline strip."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The result folder of a run over a clip: report.json, an MP4 and a timeline strip."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g segment`: masks, pictures and figures of an image, a video, a folder or a bag; no ROS.
 
 Replaying a bag to a node loses whatever frames the machine cannot follow, and never the same ones

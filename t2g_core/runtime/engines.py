@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What runs an exported graph: ONNX Runtime on a processor, CUDA or TensorRT; or OpenVINO.
 
 ONNX Runtime never raises for a provider that it could not get, it runs on the processor instead.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The manifest of an export: all that is needed to run its graphs, and to know them again.
 
 A folder of `t2g export` holds::

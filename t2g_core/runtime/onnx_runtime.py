@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The graphs of `t2g export` as a runtime, without PyTorch."""
 
 from __future__ import annotations

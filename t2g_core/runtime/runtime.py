@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What runs the tensor parts of a method: PyTorch, or an exported graph's engine.
 
 Between a runtime and the code around it go NumPy arrays and values that only the runtime reads.

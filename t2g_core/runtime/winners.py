@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """From probabilities at stride 4 to the winning class of every pixel of the frame."""
 
 from __future__ import annotations

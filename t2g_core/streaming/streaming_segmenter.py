@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Frame by frame: the only door between pixels and a model, whatever runs it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """One camera's video through the model: the clip buffer, its resets and the stability."""
 
 from __future__ import annotations

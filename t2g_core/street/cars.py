@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Cars of the rendered street: a body and a glasshouse of flat panels with painted details."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g scene`: render the street of `scene.py` into folders of images and labels."""
 
 from __future__ import annotations

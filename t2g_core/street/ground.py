@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The ground of the rendered street: one painted map, seen by casting each pixel's ray onto it.
 
 The map covers the street between ``-HALF_MAP_M`` and ``HALF_MAP_M`` across and its whole length;

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Houses of the rendered street: facade, roof, gable end and chimney as flat surfaces."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What stands where along the rendered street, and what moves on it.
 
 The street runs along +z with its middle at x = 0; traffic keeps left. ``build_street`` draws every

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A painter's-algorithm rasteriser: textured flat surfaces, drawn back to front.
 
 World axes: x right, y up, z along the street, in metres. Every surface writes colour, class id and

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A driving clip that needs no data: a rendered street with an exact label for every pixel."""
 
 from __future__ import annotations

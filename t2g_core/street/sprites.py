@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Cut-out pictures of the rendered street: trees, people, a rider, signs, railings.
 
 Each function returns a ``Texture`` whose height in texels stands for the height in metres that its

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Noise, walls and facades for the rendered street: everything flat that is not a sprite.
 
 Textures are RGB ``(H, W, 3)`` uint8, row 0 at the top; ``PIXELS_PER_M`` texels are one metre.

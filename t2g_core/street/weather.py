@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Sky and weather of the rendered street: clouds, haze, fog, rain and falling snow."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """``t2g ablate``: train and evaluate a list of configs under one set of seeds."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Results of several configs under several seeds as one table, in Markdown and CSV."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What a training sees, as a picture: crops, their labels and the method's masks on them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g train --dry-run`: what a training would see, hold and take, without training."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Statistics of batch norms for averaged weights, measured anew before a model is saved."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """One training in several processes, as `torchrun` starts them, and how it is asked to stop."""
 
 from __future__ import annotations

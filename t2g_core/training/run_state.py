@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Resumable state, log and curves of a training run."""
 
 from __future__ import annotations
@@ -132,7 +134,8 @@ def log_losses(path: Path, iteration: int, losses: dict[str, float], names: Sequ
 
 def read_log(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By loss, the iterations that had it and its values; losses that no iteration had are left
-    out."""
+    out.
+    """
     names = path.read_text().partition("\n")[0].split(",")[1:]
     table = np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
     known = {name: np.isfinite(table[:, k]) for k, name in enumerate(names, start=1)}

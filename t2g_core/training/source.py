@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The labelled source of a run: looked at whole before the first iteration, and what identifies it.
 
 A cache of encoded frames and a run that is taken up again must be of the same frames and the same
@@ -30,7 +32,8 @@ SHOWN_FAULTS = 5
 @dataclass(frozen=True)
 class SourcePrints:
     """All that kept clips depend on beside the config: the name of the data set, which maps its
-    labels, and digests of frames and frozen weights."""
+    labels, and digests of frames and frozen weights.
+    """
 
     data: str
     frames: str

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g train`: one labelled source domain, one config, one script read from top to bottom."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A method and its losses as one module, as several processes need it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The exponential moving average of a method's weights: what a training gives in the end."""
 
 from __future__ import annotations

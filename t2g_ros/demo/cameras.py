@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The demo with several cameras: rendered streets of different sizes through one node at once."""
 
 from __future__ import annotations

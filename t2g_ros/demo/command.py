@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The demo: a driving clip through the real node, over DDS, with pictures and figures at the end.
 
     python -m t2g_ros.demo [--clip PATH] [--out DIR]

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The segmenter node as a process of its own: started, watched and stopped."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Replays the images of a bag to the node over DDS and records what it answers."""
 
 from __future__ import annotations

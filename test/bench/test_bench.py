@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g bench`: its arithmetic by hand, and the command on small models."""
 
 from __future__ import annotations
@@ -106,7 +108,8 @@ def test_a_step_beside_load_takes_longer_and_says_how_long(config_file, capsys):
 
 def test_a_soak_reports_the_frames_that_are_kept_for_ever():
     """A segmenter that leaks a megabyte a frame, in pages of its own: on the heap it would first
-    fill what earlier tests have freed."""
+    fill what earlier tests have freed.
+    """
 
     class Leaking:
         device, precision = "cpu", "fp32"

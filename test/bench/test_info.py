@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g info`: counts that hold against the real model and against arithmetic by hand."""
 
 from __future__ import annotations

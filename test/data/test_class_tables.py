@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The mapping tables against the official label definitions, by class name."""
 
 from __future__ import annotations

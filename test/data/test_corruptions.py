@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Weather corruptions: the same bytes for the same frame, whatever happened before."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g data`: what is there, what is wrong, and the corrupted twin of a data set."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Every loader on a small tree in its real layout, whole and with the faults of real copies."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Text embeddings: the real MiniLM of the wheel, CLIP from files in the hub's own format."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Depth Anything V2: weights in the hub's format, read as transformers reads them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The frozen encoder: the real DINOv2 ViT-S/14 of the wheel, DINOv3, and what it refuses."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The running mean: by hand, and around a real frame-by-frame head."""
 
 from __future__ import annotations

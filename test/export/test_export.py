@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g export`: real graphs in ONNX Runtime, streamed beside PyTorch, and what is refused."""
 
 from __future__ import annotations

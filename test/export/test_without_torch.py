@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A robot's environment without PyTorch: the real node, `t2g segment` and `t2g doctor`."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What is in a CompressedImage: whole or cut, of which format, a mosaic or a picture."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Every encoding, padded rows, byte order and broken messages; colours are known beforehand."""
 
 from __future__ import annotations

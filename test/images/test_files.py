@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures from disk: orientation, bit depth; and the same picture from a topic."""
 
 from __future__ import annotations

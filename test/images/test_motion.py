@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Motion between images: shifts that are known, under a haze that changes, at every size."""
 
 from __future__ import annotations

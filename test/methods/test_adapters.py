@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """REIN, FADA and DepthForge: their published sizes, their identities, and where gradients go."""
 
 from __future__ import annotations

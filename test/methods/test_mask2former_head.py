@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The Mask2Former head against the implementation of transformers."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Methods inside the encoder and a recurrent one, through every command."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`encode` and `step` are pure functions of tensors: PyTorch's exporter takes both as they are."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Windows of a frame: where they lie, and that every method runs on them."""
 
 from __future__ import annotations

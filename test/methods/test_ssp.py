@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """SSP: homographies of real and blank pictures, and what blending leaves as it was."""
 
 from __future__ import annotations

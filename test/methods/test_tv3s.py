@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """TV3S: its scan, its windows, and that a stream is the clip."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """IoU by hand, and against an implementation that walks pixel by pixel."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Label-free stability of masks, worked out by hand on masks of a few pixels."""
 
 from __future__ import annotations

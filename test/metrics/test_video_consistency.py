@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Video consistency by hand, and against loops that follow Eq. 12 and 13 word by word."""
 
 from __future__ import annotations

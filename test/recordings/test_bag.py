@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Bags there and back, clips from every source, and the offline evaluation of a bag."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Bags as they are found: other topics' definitions, edited metadata, cut files, no stamps."""
 
 from __future__ import annotations

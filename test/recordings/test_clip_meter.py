@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The figures of a run, worked out by hand, and its pictures."""
 
 from __future__ import annotations

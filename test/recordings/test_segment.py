@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g segment` on an image, a folder and a video file."""
 
 from __future__ import annotations

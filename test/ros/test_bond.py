@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """nav2's bond: heard by another node, with bond_core's message, which is built for the test."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The demo at a tiny size: the real node as a process, real DDS, real bags."""
 
 from __future__ import annotations

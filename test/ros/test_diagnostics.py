@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Counters, rates and latencies by hand, and the level and sentence that follow from them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g doctor`: each check where all is well and where something is wrong; topics over real DDS."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The node under a lifecycle manager, with several cameras, and with a model that is swapped."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The node runs any method: one inside the encoder, and a recurrent one."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The node as a process of its own, fed over DDS; a small model with random weights runs in it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What happens to a node on a robot: large images, wrong values, signals, a broken model."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What others ask of a running node and send to it: odd values, odd names, odd stamps."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A parameter file for another node: by name alone, and what the real node says of it."""
 
 from __future__ import annotations

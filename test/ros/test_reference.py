@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """docs/reference.md says what the node has; the parameter file its defaults."""
 
 from __future__ import annotations

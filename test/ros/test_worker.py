@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The inference thread and what it is fed with: the newest item, and no quiet end."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The full-size mask is the arg-max of the enlarged probabilities, however it is computed."""
 
 from __future__ import annotations

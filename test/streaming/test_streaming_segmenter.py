@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Streaming against the clip model, and the door between pixels and tensors."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """One camera's video: which frames stay in the clip, and frames of several cameras at once."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The rendered street: repeatable pictures, exact labels, plausible geometry."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g ablate`: one table from several configs and seeds, and nothing is done twice."""
 
 from __future__ import annotations

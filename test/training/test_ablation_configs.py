@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The rows of the ablations: each changes its base, and each one trains."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Batch norms of averaged weights: measured over whole batches, on plain frames."""
 
 from __future__ import annotations

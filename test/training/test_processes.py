@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Two processes under torchrun and one alone train alike."""
 
 from __future__ import annotations

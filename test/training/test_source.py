@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What says that encoded frames on disk are still those of this source and encoder."""
 
 from __future__ import annotations

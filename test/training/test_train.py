@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """`t2g train` on a tiny data set: it learns, writes what it says, and resumes exactly."""
 
 from __future__ import annotations

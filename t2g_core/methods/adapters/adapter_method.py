@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Methods that rewrite a frozen encoder's tokens after every block and decode masks frame by frame.
 
 Their features depend on weights that learn, so that training reads images and not kept tokens.
@@ -79,7 +81,8 @@ class Adapter(nn.Module):
 
     def forward(self, grid: tuple[int, int], number: int, patches: torch.Tensor) -> torch.Tensor:
         """The patch tokens (B, N, C) of block `number` on a grid (h, w), N = h * w -> what the next
-        block reads."""
+        block reads.
+        """
         raise NotImplementedError
 
     def queries(self) -> torch.Tensor:
@@ -153,7 +156,8 @@ class AdapterMethod(Method):
 
     def parameter_groups(self, stage: StageConfig) -> list[ParameterGroup]:
         """What is inside the encoder has a rate of its own; no decay on norms, level embeddings,
-        tokens and scales."""
+        tokens and scales.
+        """
         del stage
         spared = [p for m in self.modules() if isinstance(m, UNDECAYED) for p in m.parameters()]
         spared += [p for n, p in self.named_parameters() if n.endswith("level_embedding")]

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """DepthForge (Chen et al., ICCV 2025): REIN that knows depth, and a refinement of the finest map.
 
 Patch tokens look for learned tokens together with the tokens of a second frozen encoder, that of
@@ -139,7 +141,8 @@ class Refinement(nn.Module):
 
     def forward(self, maps: list[torch.Tensor], grid: Size) -> list[torch.Tensor]:
         """maps: four (B, C, h, w), the finest first -> the same with another first one, which is
-        made at `stride` and to be resized to stride 4."""
+        made at `stride` and to be resized to stride 4.
+        """
         size = at_stride(grid, self.stride)
         gated = []
         for x, own in zip(maps, STRIDES, strict=True):

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """FADA (Bi et al., NeurIPS 2024): REIN's learned tokens, others for low and for high frequencies.
 
 Its own code is not published. `Fada` is the method as the article describes it; `FadaCode` is what

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The Haar transform of one level, orthonormal: a map to its low and three high bands, and back."""
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What REIN, FADA and DepthForge share: learned tokens that patch tokens attend to, and the queries
-made from them (Wei et al., CVPR 2024)."""
+made from them (Wei et al., CVPR 2024).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ class LowRankTokens(nn.Module):
 
     def __init__(self, blocks: int, count: int, rank: int, width: int, bound_width: int):
         """count: m; width: C of a token; bound_width: C in the bound of the first values,
-        +-sqrt(6 / (3 * 16^2 + sqrt(C r)))."""
+        +-sqrt(6 / (3 * 16^2 + sqrt(C r))).
+        """
         super().__init__()
         bound = math.sqrt(6 / (3 * PATCH_PIXELS**2 + math.sqrt(bound_width * rank)))
         self.a = nn.Parameter(torch.empty(blocks, count, rank).uniform_(-bound, bound))

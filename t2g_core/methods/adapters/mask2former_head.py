@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Mask2Former's head on the maps of an encoder whose adapter gives it its queries.
 
 Cheng et al., CVPR 2022, with the link from tokens to queries of REIN (Wei et al., CVPR 2024): there
@@ -64,7 +66,8 @@ class Mask2FormerHead(nn.Module):
         self, maps: list[torch.Tensor], grid: Size, query_positions: torch.Tensor
     ) -> SetPrediction:
         """maps: four (B, C, h, w), shallow to deep; grid: height and width of a frame at stride 16;
-        query_positions (Q, d), of which the queries' first content is a projection."""
+        query_positions (Q, d), of which the queries' first content is a projection.
+        """
         decoded = self.pixel_decoder(maps, grid)
         return SetPrediction(*self.query_decoder(decoded, query_positions), decoded.pixels)
 
@@ -131,7 +134,8 @@ class QueryLayer(nn.Module):
         allowed: torch.Tensor,
     ) -> torch.Tensor:
         """queries (B, Q, d), query_positions (Q, d), memory (B, n, d), positions (n, d), allowed
-        (B, Q, n): which cells a query reads -> (B, Q, d)."""
+        (B, Q, n): which cells a query reads -> (B, Q, d).
+        """
         read = self.cross_attention(
             queries + query_positions, memory + positions, memory, allowed[:, None]
         )

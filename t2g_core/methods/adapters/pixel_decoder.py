@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Mask2Former's pixel decoder: four maps of an encoder to pixels and three levels of memory.
 
 Cheng et al., CVPR 2022, as its configuration in mmdetection has it: deformable encoder layers (Zhu
@@ -61,7 +63,8 @@ class PixelDecoder(nn.Module):
 
     def forward(self, maps: list[torch.Tensor], grid: Size) -> DecodedMaps:
         """maps: shallow to deep, the map that stands for stride 4 first; grid: height and width of
-        a frame at stride 16."""
+        a frame at stride 16.
+        """
         sizes = [at_stride(grid, stride) for stride in STRIDES]
         fine, *coarse = maps
         levels = [
@@ -138,7 +141,8 @@ class DeformableAttention(nn.Module):
         self, queries: torch.Tensor, x: torch.Tensor, centres: torch.Tensor, sizes: list[Size]
     ) -> torch.Tensor:
         """queries, x (B, n, d): of all levels, one after the other; centres (n, 2): x and y in
-        [0, 1], around which a query looks -> (B, n, d)."""
+        [0, 1], around which a query looks -> (B, n, d).
+        """
         shape = (self.heads, self.num_levels, POINTS)
         extent = torch.tensor([(w, h) for h, w in sizes], device=x.device)
         offsets = self.to_offset(queries).float().unflatten(-1, (*shape, 2)) / extent[:, None]

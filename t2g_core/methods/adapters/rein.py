@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """REIN (Wei et al., CVPR 2024): learned tokens refine a frozen encoder's features after a block."""
 
 from __future__ import annotations

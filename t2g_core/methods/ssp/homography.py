@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Where a plane of the scene went between two frames, and maps moved along it or along a flow."""
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def find_homography(now: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 def is_a_view(matrix: np.ndarray, shape: tuple[int, ...]) -> bool:
     """Whether a homography keeps every corner of an image (H, W) in front of the camera, and its
-    area above a tenth, not mirrored."""
+    area above a tenth, not mirrored.
+    """
     if not np.isfinite(matrix).all():
         return False
     height, width = shape[:2]
@@ -87,5 +90,6 @@ def sample(maps: torch.Tensor, points: torch.Tensor, size: tuple[int, int]) -> t
 
 def dense_flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     """Where each pixel was in the frame before: now, before (H, W) uint8 -> (H, W, 2) float32, x
-    and y offsets in pixels. Dense Inverse Search, as OpenCV has it."""
+    and y offsets in pixels. Dense Inverse Search, as OpenCV has it.
+    """
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(now, before, None)

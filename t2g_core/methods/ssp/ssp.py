@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """SSP (CVPR 2025): the last frame's logits, moved along a homography, blended with this frame's."""
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ class SSPConfig(MethodConfig):
 
 class SSPState(NamedTuple):
     """What a frame leaves for the next: its blended logits (B, K, h, w) at the size of the image,
-    its own features (B, e, h/16, w/16), and whether there was one, (B,), 0 or 1."""
+    its own features (B, e, h/16, w/16), and whether there was one, (B,), 0 or 1.
+    """
 
     logits: torch.Tensor
     features: torch.Tensor
@@ -66,7 +69,8 @@ class Frame(NamedTuple):
 
 class SSP(TokenMethod):
     """A recurrent method on a per-frame head: y = a * moved y + (1 - a) * z, on logits, with a
-    learned share a of moved and new features."""
+    learned share a of moved and new features.
+    """
 
     Config = SSPConfig
     recurrent = True
@@ -148,7 +152,8 @@ class SSP(TokenMethod):
 
     def predict_clip(self, batch: ClipBatch, stage: StageConfig) -> list[Prediction]:
         """Each frame with the one before it as that is by itself; the first, and all in a stage of
-        frames, alone."""
+        frames, alone.
+        """
         length = batch.target.shape[1]
         whole = self.alone(tuple(flatten_clips(batch.features)))
         frames = [Frame(*(x[t::length] for x in whole)) for t in range(length)]

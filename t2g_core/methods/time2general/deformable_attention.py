@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Deformable attention of the queries to the memory (paper Eq. 4), in plain PyTorch."""
 
 from __future__ import annotations

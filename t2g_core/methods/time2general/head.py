@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The network of Time2General on frozen tokens: queries, memory, pixels, masks (section 3)."""
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class ScoreGate(nn.Module):
 
 class Time2GeneralHead(nn.Module):
     """The trainable network: `encode_frames` for what depends on one frame, `read` for the queries
-    of a memory of frames, `decode` for a frame's probabilities under them."""
+    of a memory of frames, `decode` for a frame's probabilities under them.
+    """
 
     def __init__(
         self, config: Time2GeneralConfig, token_width: int, num_layers: int, num_classes: int
@@ -110,7 +113,8 @@ class Time2GeneralHead(nn.Module):
         images: torch.Tensor | None = None,
     ) -> FrameMaps:
         """tokens: one (B, N, C) a layer, RGB then depth, standardised; grid (h, w) with N = h * w,
-        the tokens at stride 16; images (B, 16h, 16w, 3) uint8, which a stem reads."""
+        the tokens at stride 16; images (B, 16h, 16w, 3) uint8, which a stem reads.
+        """
         maps = self._maps(tokens)
         pixels_from = maps if self.config.pixels_from == MAPS else self._rgb(tokens)
         fused = self.fusion(pixels_from, grid, images)

@@ -1,5 +1,8 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What the picture itself says at strides 4 and 8: edges and thin things that tokens of 16 pixels
-miss."""
+miss.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ class ImageStem(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """images (B, h, w, 3) uint8 -> edges (B, c, h/4, w/4), and what the context is to have
-        beside the tokens, (B, d, h/8, w/8), which begins at zero."""
+        beside the tokens, (B, d, h/8, w/8), which begins at zero.
+        """
         x = normalise(images)
         if self.training and self.distorts:
             x = distorted(x)
@@ -62,7 +66,8 @@ def conv_block(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequ
 
 def distorted(x: torch.Tensor) -> torch.Tensor:
     """Normalised pictures (B, 3, h, w) under another light, blurred and noisy; each of the three in
-    half of them, by PyTorch's generator."""
+    half of them, by PyTorch's generator.
+    """
     for change in (relit, blurred, noisy):
         chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
         x = torch.where(chosen, change(x), x)

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Spatio-Temporal Memory Decoder (paper section 3.3, Eq. 3 and 4)."""
 
 from __future__ import annotations
@@ -75,7 +77,8 @@ class SpatioTemporalMemoryDecoder(nn.Module):
 
     def empty(self, batch: int, sizes: list[tuple[int, int]], device: torch.device) -> torch.Tensor:
         """A slot of a stream's memory that holds no frame: zeros of the shape and type of what
-        `as_past` gives for frames of these sizes."""
+        `as_past` gives for frames of these sizes.
+        """
         token = torch.zeros(batch, 1, self.scale_embedding.shape[1], device=device)
         like = self.to_memory([token] * len(sizes))  # (..., N, width) of a frame of one token
         read = sizes[-1:] if self.coarse_past else sizes
@@ -129,7 +132,8 @@ class DecoderBlock(nn.Module):
         share: torch.Tensor,
     ) -> torch.Tensor:
         """queries (B, Q, d), memory: T as the attention reads them, by_age (T, d), share (B or 1,
-        T): added to the logits of each frame -> (B, Q, d)."""
+        T): added to the logits of each frame -> (B, Q, d).
+        """
         queries = self.read_norm(queries + self.read(queries, memory, by_age, sizes, share))
         mixed, _ = self.mix(queries, queries, queries, need_weights=False)
         queries = self.mix_norm(queries + mixed)
@@ -166,7 +170,8 @@ class MemoryAttention(nn.Module):
         share: torch.Tensor,
     ) -> torch.Tensor:
         """queries (B, Q, d), memory: T times (B, 2, h, N_t, d/h), by_age (T, d), share (B or 1, T):
-        added to the logits of each frame -> (B, Q, d)."""
+        added to the logits of each frame -> (B, Q, d).
+        """
         del sizes  # every token is read, wherever it lies
         query = self.to_query(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         query = query * query.shape[-1] ** -0.5  # (B, h, Q, d/h)

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The pixels' memory: a running mean of probabilities along the motion, with learned trust."""
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ REGION = 9  # cells of stride 8, a side of a place's neighbourhood
 
 class PixelMemory(NamedTuple):
     """What the frames so far have left: their mean, how many of them are in it at each place, and
-    the last frame's keys. Zeros before the first frame."""
+    the last frame's keys. Zeros before the first frame.
+    """
 
     mean: torch.Tensor  # (B, K, 2h, 2w)
     weight: torch.Tensor  # (B, 1, 2h, 2w)
@@ -60,7 +63,8 @@ class MotionAwareMean(nn.Module):
 
     def keys(self, context: torch.Tensor) -> torch.Tensor:
         """context (B, d, h, w) -> keys (B, c, h, w) of unit length at stride 8, which tell whether
-        two places show the same."""
+        two places show the same.
+        """
         keys = self.to_key(context)
         keys = keys - keys.mean((2, 3), keepdim=True)  # what all places share tells none apart
         return F.normalize(keys, dim=1)
@@ -139,7 +143,8 @@ def warp(maps: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
 
 def around(maps: torch.Tensor) -> torch.Tensor:
     """Each cell's neighbourhood: a match at one place is noise, over a region it tells whether the
-    motion was found. (B, C, h, w) -> the same, averages."""
+    motion was found. (B, C, h, w) -> the same, averages.
+    """
     return F.avg_pool2d(maps, REGION, 1, REGION // 2, count_include_pad=False)
 
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Per-pixel features of a frame (paper Eq. 5): layers fused, context added, and what reads them."""
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from t2g_core.methods.time2general.image_stem import ImageStem, conv_block
 
 class PixelMaps(NamedTuple):
     """Of one frame: the context (B, d, 2h, 2w), the same with channels left out in training, and
-    the stem's detail (B, c, 4h, 4w), None without a stem."""
+    the stem's detail (B, c, 4h, 4w), None without a stem.
+    """
 
     context: torch.Tensor
     kept: torch.Tensor
@@ -30,7 +33,8 @@ class PixelFusion(nn.Module):
 
     def __init__(self, width: int, num_layers: int, dim: int, stem: int):
         """width: channels of a layer's map; dim: d of the context; stem: channels c of the stem, 0
-        for none."""
+        for none.
+        """
         super().__init__()
         self.fuse = conv_block(num_layers * width, dim, 1)
         self.context16 = conv_block(dim, dim, 3)
@@ -43,7 +47,8 @@ class PixelFusion(nn.Module):
         self, maps: list[torch.Tensor], grid: tuple[int, int], images: torch.Tensor | None
     ) -> PixelMaps:
         """maps: one (B, h*w, width) a layer; grid (h, w); images (B, 16h, 16w, 3) uint8, which a
-        stem reads."""
+        stem reads.
+        """
         project, *rest = self.fuse  # a 1x1 convolution: a product of the maps as they lie
         x = F.linear(torch.cat(maps, dim=-1), project.weight.flatten(1))
         x = x.transpose(1, 2).unflatten(2, grid)  # channels last in memory
@@ -61,7 +66,8 @@ class PixelFusion(nn.Module):
 
 class PixelProjection(nn.Module):
     """A linear map of a frame's pixels at stride 4: of the context, and of the stem's detail, whose
-    part begins at zero."""
+    part begins at zero.
+    """
 
     def __init__(self, dim: int, stem: int, outputs: int):
         """dim: d of the context; stem: channels c of the stem, 0 for none."""

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Stability Queries (paper section 3.2, Eq. 1 and 2)."""
 
 from __future__ import annotations
@@ -167,7 +169,8 @@ class PlainProjection(nn.Module):
         self, queries: torch.Tensor, tokens: torch.Tensor, depth: torch.Tensor | None = None
     ) -> torch.Tensor:
         """tokens and depth (B, N, C) -> LN(beta phi(tokens) + (1 - beta) phi_dep(depth)),
-        (B, N, d); beta = 1 without depth; queries are not read."""
+        (B, N, d); beta = 1 without depth; queries are not read.
+        """
         del queries
         x = self.project(tokens)
         if depth is not None:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Time2General as a method: frozen tokens, a network on them, and what a stream of it keeps."""
 
 from __future__ import annotations
@@ -83,7 +85,8 @@ class Time2General(Method):
 
     def encode(self, images: torch.Tensor) -> Features:
         """images (B, h, w, 3) uint8 -> tokens of every block that is read, RGB then depth; with a
-        stem also the images, which it reads."""
+        stem also the images, which it reads.
+        """
         tokens = self.frozen_features(images)
         return tokens if self.head.fusion.stem is None else (*tokens, images)
 
@@ -158,7 +161,8 @@ class Time2General(Method):
         self, features: Sequence[Features], motions: Sequence[Motion], step_s: StepS
     ) -> list[torch.Tensor]:
         """Every frame is decoded by the queries that have read the whole clip; the pixels' memory
-        of a frame holds the frames before it."""
+        of a frame holds the frames before it.
+        """
         frames = [self.encode_frames(frame) for frame in features]
         return [prediction.probs for prediction in self._decode_clip(frames, motions, step_s)]
 
@@ -254,7 +258,8 @@ class Time2General(Method):
         class_weights: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """The common ones, and the set loss where queries took part: one matching a clip, or one a
-        frame in a model that decodes each frame by queries of its own."""
+        frame in a model that decodes each frame by queries of its own.
+        """
         probs = torch.stack([prediction.probs for prediction in predictions], dim=1)
         losses = common_losses(probs, batch.target, train, class_weights)
         if predictions[0].class_logits is None:

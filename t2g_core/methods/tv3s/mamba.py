@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A Mamba layer (Gu and Dao, 2023): what a position tells those after it, chosen by its content."""
 
 from __future__ import annotations

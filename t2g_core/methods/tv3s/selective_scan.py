@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The recurrence of Mamba (Gu and Dao, 2023): a linear state whose decay and input depend on x.
 
     h_k = exp(delta_k A) h_(k-1) + (delta_k x_k) b_k        h (D, N)
@@ -66,7 +68,8 @@ def _scan_steps(inputs: ScanInputs, state: torch.Tensor) -> tuple[torch.Tensor, 
 
 def _scan_chunk(inputs: ScanInputs, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """All positions of a chunk together, by doubling: after step i a position holds the decay and
-    the sum of the 2^i positions up to it."""
+    the sum of the 2^i positions up to it.
+    """
     factors, sums = _recurrence(inputs)
     reach, length = 1, inputs.x.shape[1]
     while reach < length:

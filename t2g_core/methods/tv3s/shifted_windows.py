@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """A map cut into windows, plain and shifted, each a sequence of its own.
 
 In the shifted form (Liu et al., ICCV 2021) TV3S rolls the map by half a window and treats what the

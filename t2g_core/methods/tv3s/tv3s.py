@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """TV3S (CVPR 2025): windows of a feature map are read as sequences over time by Mamba layers."""
 
 from __future__ import annotations
@@ -116,7 +118,8 @@ class TV3SHead(nn.Module):
         self, maps: torch.Tensor, state: Blocks, chunk: int = 1
     ) -> tuple[torch.Tensor, Blocks]:
         """maps (B, T, d, 2h, 2w), after the frames of `state` -> logits (B, T, K, 4h, 4w), and the
-        state after them. The map is padded to whole windows."""
+        state after them. The map is padded to whole windows.
+        """
         batch, frames, _, *size = maps.shape
         window = self.config.window
         x = F.pad(maps, (0, -size[1] % window, 0, -size[0] % window))
@@ -140,7 +143,8 @@ class TV3SHead(nn.Module):
 
 class Past(NamedTuple):
     """Of a stream that reads clips: maps (B, n, d, 2h, 2w) of the last n frames, newest last, zeros
-    where there was none; count (B,) int64 of those there are."""
+    where there was none; count (B,) int64 of those there are.
+    """
 
     maps: torch.Tensor
     count: torch.Tensor
@@ -190,7 +194,8 @@ class TV3S(TokenMethod):
 
     def _clip(self, newest: torch.Tensor, past: Past) -> tuple[torch.Tensor, Past]:
         """The frames of the published clip, (B, T, d, 2h, 2w); where the stream is younger, its
-        first frame stands for those before it."""
+        first frame stands for those before it.
+        """
         maps = torch.cat([past.maps, newest.float()], dim=1)
         ages = torch.tensor([*self.config.ages, 0], device=maps.device)
         ages = torch.minimum(ages, past.count[:, None])  # (B, T)
@@ -218,7 +223,8 @@ class TV3S(TokenMethod):
         class_weights: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """The common ones of the newest frame; of every frame half the cross-entropy of the
-        auxiliary classifier, and the consistency loss where it weighs something."""
+        auxiliary classifier, and the consistency loss where it weighs something.
+        """
         newest, target = predictions[-1].probs[:, None], batch.target
         found = common_losses(newest, target[:, -1:], train, class_weights)
         auxiliary = torch.stack([prediction.beside for prediction in predictions], dim=1)
@@ -236,5 +242,6 @@ class TV3S(TokenMethod):
 
 def chunk_on(device: torch.device) -> int:
     """Positions that a step scans together: one on a processor, whose operations cost little to
-    call; several elsewhere, which has not been timed."""
+    call; several elsewhere, which has not been timed.
+    """
     return 1 if device.type == "cpu" else CHUNK

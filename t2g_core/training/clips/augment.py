@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Augmentation of a training clip: geometry drawn once a clip, and how its colours are distorted.
 
 Images are (H, W, 3) float32 RGB in [0, 1]. None of the distortions imitates weather (no haze over

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What one training iteration sees: a function of the seed and its number alone."""
 
 from __future__ import annotations
@@ -118,7 +120,8 @@ class TrainingBatches:
         self, frame: TrainingClip, place: np.ndarray, around: tuple[float, float] | None
     ) -> TrainingClip:
         """The crop of a whole frame, anywhere or so that it holds the point `around`, (x, y) in
-        shares of the frame; place: two numbers from 0 to 1 that decide where."""
+        shares of the frame; place: two numbers from 0 to 1 that decide where.
+        """
         size = self.config.train.crop_size
         height, width = frame.labels.shape[1:]
         if width < size[0] or height < size[1]:
@@ -137,7 +140,8 @@ class TrainingBatches:
 
 def window_start(share: float, whole: int, side: int, point: float | None) -> int:
     """The patch with which a window of `side` pixels begins in `whole`: of all that there are, or
-    of those with which it holds the point (0 to 1), the one at `share` (0 to 1)."""
+    of those with which it holds the point (0 to 1), the one at `share` (0 to 1).
+    """
     first, last = 0, (whole - side) // PATCH
     if point is not None:
         pixel = int(point * whole)

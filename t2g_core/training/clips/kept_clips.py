@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Training clips as an iteration reads them, kept on disk so that no frame is made twice.
 
 A clip is kept as its images; where the method's features depend on frozen weights alone, with the

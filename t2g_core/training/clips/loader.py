@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Clips drawn ahead of the training loop by the workers of a `torch.utils.data.DataLoader`."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Things of one training frame put into another: what is rare is then seen before other scenes."""
 
 from __future__ import annotations

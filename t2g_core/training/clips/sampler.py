@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Training clips: frames of one video at one stride, cropped and distorted, the same every time."""
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from t2g_core.training.clips.paste import paste_things
 class Clip(NamedTuple):
     """images (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8 class ids, 255 void; step_s: time
     between two of its frames [s], 0 for a single frame; grey (T, H, W) uint8: the images before
-    they were distorted."""
+    they were distorted.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -97,7 +100,8 @@ class ClipSampler:
 
     def draw_frames(self, rng: np.random.Generator, stride: int) -> tuple[list[VideoFrame], float]:
         """clip_frames frames of one video, `stride` of its frames apart, oldest first, and the
-        time between two of them [s]."""
+        time between two of them [s].
+        """
         return self.clips[stride][rng.integers(len(self.clips[stride]))]
 
     def _begin(self, index: int) -> tuple[np.random.Generator, tuple[list[VideoFrame], float], int]:
@@ -121,7 +125,8 @@ class ClipSampler:
 
 def draw_point(rng: np.random.Generator, label: np.ndarray) -> tuple[float, float] | None:
     """A pixel of a class that is drawn evenly among those of a label (H, W): its x and y in shares
-    of the picture. None where all is void."""
+    of the picture. None where all is void.
+    """
     known = np.unique(label[label != IGNORE_INDEX])
     if not len(known):
         return None

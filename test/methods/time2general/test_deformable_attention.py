@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Deformable attention against hand-made cases and a loop that follows the definition."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """How the queries' masks and the pixel classifier are joined."""
 
 from __future__ import annotations

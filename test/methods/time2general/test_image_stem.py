@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The stem: begins as nothing, learns from the picture, sees it distorted in training alone."""
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ def test_it_adds_nothing_at_first_and_something_once_it_has_learned():
 
 def test_the_picture_reaches_pixels_that_the_tokens_do_not_tell_apart():
     """One column of one patch gets another colour: with the tokens as they were, the mask changes
-    near it and nowhere else."""
+    near it and nowhere else.
+    """
     method = small_method("stem").eval()
     torch.nn.init.normal_(method.head.pixel_classifier.detail.weight, std=10.0)
     *tokens, images = method.encode(IMAGES[:1])

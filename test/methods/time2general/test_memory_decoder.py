@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Eq. 3 and 4: what the memory is and how queries read it."""
 
 from __future__ import annotations

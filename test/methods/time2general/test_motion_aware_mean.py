@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """The pixels' memory: a running mean where nothing is learned, and what can be learned."""
 
 from __future__ import annotations
@@ -78,7 +80,8 @@ def test_maps_are_read_where_the_flow_points(x, y):
 
 def test_the_past_follows_the_motion_of_the_images():
     """Everything moves by a cell; with structure the past is where it belongs, without it is
-    not."""
+    not.
+    """
     torch.manual_seed(5)
     module = MotionAwareMean(8)
     with torch.no_grad():

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Eq. 1 and 2 against values worked out by hand."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """What an iteration sees: lengths, windows and mirroring, and that encoded frames are kept."""
 
 from __future__ import annotations

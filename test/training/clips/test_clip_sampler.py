@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Training clips: geometry once a clip, distortion a frame, the same clip for the same number."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
 """Things of one frame in another: which, where, and that the label follows the picture."""
 
 from __future__ import annotations
