@@ -198,11 +198,14 @@ def test_a_node_needs_none_of_the_extras(tmp_path):
 @pytest.mark.parametrize(
     ("module", "words", "extra"),
     [
-        ("rosbags", "'bag', '.'", "bags"),
+        ("rosbags", "'segment', BAG", "bags"),
         ("scipy", "'train', 'x.yaml', '--root', '.', '--out', 'o'", "train"),
     ],
 )
-def test_a_command_names_the_extra_that_it_needs(module, words, extra):
+def test_a_command_names_the_extra_that_it_needs(tmp_path, module, words, extra):
+    bag = tmp_path / "x.mcap"
+    bag.touch()
+    words = words.replace("BAG", repr(str(bag)))
     run = without_extras(f"import t2g_core.cli\nsys.exit(t2g_core.cli.main([{words}]))", module)
     assert run.returncode == 2
     assert f"pip install 't2g_ros[{extra}]'" in run.stderr and "Traceback" not in run.stderr
