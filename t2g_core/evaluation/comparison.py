@@ -117,7 +117,7 @@ def evaluate(options: EvaluateOptions) -> list[dict]:
         options.checkpoints,
         device,
         options.precision,
-        shared=bool(options.running_means or options.frame_path),
+        wrapped=bool(options.running_means or options.frame_path),
         depth=not options.without_depth,
         called=options.names,
     )
@@ -195,7 +195,7 @@ def load_segmenters(
     paths: Sequence[Path | None],
     device: str,
     precision: str = AUTO,
-    shared: bool = False,
+    wrapped: bool = False,
     depth: bool = True,
     called: Sequence[str] = (),
 ) -> dict[str, StreamingSegmenter]:
@@ -203,7 +203,7 @@ def load_segmenters(
 
     A folder of `t2g export` runs by itself, in float32.
 
-    shared: also where there is one alone, because wrappers of it will look at its frames.
+    wrapped: also where there is one alone, because wrappers of it will look at its frames.
     depth: False leaves out the depth encoder of those trained with one. called: their names, if not
     their paths.
     """
@@ -227,7 +227,7 @@ def load_segmenters(
     keys = {name: json.dumps(config.frozen()) for name, config in configs.items()}
     encoders = {keys[name]: config for name, config in configs.items()}
     encoders = {key: config.build_encoder(device) for key, config in encoders.items()}
-    memos = len(checkpoints) > 1 or shared
+    memos = len(checkpoints) > 1 or wrapped
     if memos:
         encoders = {key: EncoderMemo(encoder) for key, encoder in encoders.items()}
     methods = {n: c.build(device, encoder=encoders[keys[n]]) for n, c in checkpoints.items()}
@@ -343,7 +343,7 @@ def evaluate_condition(
             stored=stored,
             on_frame=on_frame,
             static_threshold=common.static_threshold,
-            shared=options.classes == "shared15",
+            fold=options.classes == "shared15",
         )
     for name, evaluation in evaluations.items():
         segmenter = segmenters[name]

@@ -108,7 +108,7 @@ def evaluate_together(
     stored: StoredWeather | None = None,
     on_frame: Callable[[str, VideoFrame, np.ndarray, np.ndarray], None] = lambda *_: None,
     static_threshold: int = STATIC_THRESHOLD,
-    shared: bool = False,
+    fold: bool = False,
 ) -> dict[str, Evaluation]:
     """Segment every frame of ``videos`` and compare with its label at the label's full size.
 
@@ -119,8 +119,8 @@ def evaluate_together(
     that of Eq. 13 on all videos, whose static pixels keep their grey value within
     ``static_threshold`` of 255. The time includes reading and corrupting and is that of all
     segmenters together. ``on_frame`` is called for every segmenter's name and frame with its
-    predicted and its true mask, ``(H, W)`` uint8 ids of the segmenter's classes. With ``shared``
-    the scores are those of the fifteen classes of the benchmark, see ``match_classes``.
+    predicted and its true mask, ``(H, W)`` uint8 ids of the segmenter's classes. With
+    ``fold`` the scores are those of the fifteen classes of the benchmark, see ``match_classes``.
 
     Raises ``ValueError`` when segmenter and data share no class, when an image and its label
     differ in size, and for an unknown mode.
@@ -128,14 +128,14 @@ def evaluate_together(
     if mode not in MODES:
         raise ValueError(f"mode must be one of {tuple(MODES)}, got {mode!r}")
     matches = {
-        name: match_classes(class_names, s.class_names, shared) for name, s in segmenters.items()
+        name: match_classes(class_names, s.class_names, fold) for name, s in segmenters.items()
     }
     protocol = DENSE if all(len(v.labelled) == len(v.frames) for v in videos) else APPROX
     scores: dict[str, list[VideoScore]] = {name: [] for name in segmenters}
     started = time.perf_counter()
     for video in videos:
         images = (load_frame(frame, weather, stored) for frame in video.frames)
-        shared = for_each_reader(images, len(segmenters))
+        copies = for_each_reader(images, len(segmenters))
         runs = {
             name: VideoRun(
                 MODES[mode](segmenter, own_images, video.step_s),
@@ -144,14 +144,14 @@ def evaluate_together(
                     SparseWindows(video, WINDOWS, static_threshold) if protocol == APPROX else None,
                 ),
             )
-            for (name, segmenter), own_images in zip(segmenters.items(), shared, strict=True)
+            for (name, segmenter), own_images in zip(segmenters.items(), copies, strict=True)
         }
         for frame in video.frames:
             for name, run in runs.items():
                 mask = next(run.masks)
-                on_frame(name, frame, mask, run.scorer.add(frame, mask))
+                on_frame(name, frame, mask, run.scorer.update(frame, mask))
         for name, run in runs.items():
-            scores[name].append(run.scorer.score())
+            scores[name].append(run.scorer.compute())
     seconds = time.perf_counter() - started
     frames = sum(len(video.frames) for video in videos)
     return {
@@ -199,18 +199,18 @@ class VideoScorer:
         self._dense = {n: WindowCounter(n) for n in WINDOWS if sparse is None}
         self._sparse = sparse
 
-    def add(self, frame: VideoFrame, mask: np.ndarray) -> np.ndarray:
+    def update(self, frame: VideoFrame, mask: np.ndarray) -> np.ndarray:
         """Take the next frame's mask; returns its true one in the segmenter's ids."""
         shown = _read_target(frame, mask, self._match.data_to_model)
         target, mask = self._match.model_to_score[shown], self._match.model_to_score[mask]
         self._confmat += confusion_matrix(mask, target, len(self._confmat))
         for counter in self._dense.values():
-            counter.push(mask, target)
+            counter.update(mask, target)
         if self._sparse is not None:
-            self._sparse.push(mask, read_image(frame.image_path), target)
+            self._sparse.update(mask, read_image(frame.image_path), target)
         return shown
 
-    def score(self) -> VideoScore:
+    def compute(self) -> VideoScore:
         """The video's score so far."""
         return VideoScore(
             self._confmat,
@@ -233,22 +233,22 @@ class ClassMatch(NamedTuple):
 
 
 def match_classes(
-    data_classes: Sequence[str], model_classes: Sequence[str], shared: bool = False
+    data_classes: Sequence[str], model_classes: Sequence[str], fold: bool = False
 ) -> ClassMatch:
     """Match the data's classes with the checkpoint's by name.
 
-    Scored are the checkpoint's classes; or with ``shared`` those of the benchmark's fifteen that
+    Scored are the checkpoint's classes; or with ``fold`` those of the benchmark's fifteen that
     its names stand for (truck is truck & bus), in one row more ``other``, whatever else it sees.
 
-    Raises ``ValueError`` when no name is shared.
+    Raises ``ValueError`` when they have no name in common.
     """
     model_classes = tuple(model_classes)
-    folded = {name: SHARED_NAMES.get(name, OTHER) if shared else name for name in model_classes}
+    folded = {name: SHARED_NAMES.get(name, OTHER) if fold else name for name in model_classes}
     names = tuple(dict.fromkeys(folded.values()))
-    if shared and OTHER in names:
+    if fold and OTHER in names:
         names = (*(name for name in names if name != OTHER), OTHER)
     unscored = tuple(
-        name for name in data_classes if (SHARED_NAMES.get(name) if shared else name) not in names
+        name for name in data_classes if (SHARED_NAMES.get(name) if fold else name) not in names
     )
     if len(unscored) == len(data_classes):
         raise ValueError(
@@ -257,7 +257,7 @@ def match_classes(
         )
     data_to_model = np.full(256, IGNORE_INDEX, dtype=np.uint8)
     for i, name in enumerate(data_classes):
-        wanted = SHARED_NAMES.get(name) if shared else name
+        wanted = SHARED_NAMES.get(name) if fold else name
         for k, own in enumerate(model_classes):
             if folded[own] == wanted:
                 data_to_model[i] = k

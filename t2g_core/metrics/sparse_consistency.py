@@ -110,7 +110,7 @@ class SparseWindows:
         self._labels = dict.fromkeys(video.labelled)
         self._frame = 0
 
-    def push(self, preds: np.ndarray, clean_frame: np.ndarray, target: np.ndarray) -> None:
+    def update(self, preds: np.ndarray, clean_frame: np.ndarray, target: np.ndarray) -> None:
         """Take the next frame: ``(H, W)`` uint8 masks and its uncorrupted ``(H, W, 3)`` image."""
         self._held.append((preds, clean_frame))
         if self._frame in self._labels:

@@ -59,7 +59,7 @@ class WindowCounter:
         self.counts: list[WindowCounts] = []
         self._frames = 0
 
-    def push(self, preds: np.ndarray, target: np.ndarray) -> None:
+    def update(self, preds: np.ndarray, target: np.ndarray) -> None:
         """Take the next frame's ``(H, W)`` uint8 masks; from the n-th on, count its window.
 
         Raises ``ValueError`` for other dtypes or when the shape changes.
@@ -100,7 +100,7 @@ def count_windows(
     """Count all windows of one video given as two sequences of ``(H, W)`` uint8 masks."""
     counter = WindowCounter(window)
     for pair in zip(preds, target, strict=True):
-        counter.push(*pair)
+        counter.update(*pair)
     return counter.counts
 
 

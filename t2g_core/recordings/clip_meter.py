@@ -30,7 +30,7 @@ class ClipMeter:
         self._confmat = np.zeros((len(self.class_names),) * 2, np.int64)
         self._runs: list[list[WindowCounter]] = []
 
-    def add(
+    def update(
         self, mask: np.ndarray, stamp_ns: int, labels: np.ndarray | None, gap: bool = False
     ) -> None:
         """Take the next mask ``(H, W)`` uint8 and, where they are known, its labels."""
@@ -46,9 +46,9 @@ class ClipMeter:
             self._runs.append([WindowCounter(n) for n in WINDOWS])
         self._confmat += confusion_matrix(mask, labels, len(self.class_names))
         for counter in self._runs[-1]:
-            counter.push(mask, labels)
+            counter.update(mask, labels)
 
-    def summary(self) -> dict:
+    def compute(self) -> dict:
         """Return the figures as JSON values; what cannot be computed is None.
 
         ``flicker`` is the mean share of pixels that change class from one mask to the next [0..1],

@@ -102,7 +102,7 @@ class TimelineStrip:
         self.palette = palette
         self._slices: list[np.ndarray] = []
 
-    def add(self, image: np.ndarray, mask: np.ndarray, labels: np.ndarray | None) -> None:
+    def update(self, image: np.ndarray, mask: np.ndarray, labels: np.ndarray | None) -> None:
         """Take the next frame; ``labels`` None leaves a black place in a row of labels."""
         if self._slices:  # of the first frame's height
             first = self._height

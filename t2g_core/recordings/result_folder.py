@@ -62,13 +62,13 @@ def write_pictures(
             if previous is not None and reset_between(previous, info, max_gap_s) is not None:
                 gap = True
             previous = info
-            meter.add(mask, frame.stamp_ns, frame.labels, gap)
+            meter.update(mask, frame.stamp_ns, frame.labels, gap)
             image, mask, labels = shrunk(frame.image, mask, frame.labels)
             video.write(panel(image, mask, palette, flicker.update(mask)))
-            strip.add(image, mask, labels)
+            strip.update(image, mask, labels)
             gap = False
     cv2.imwrite(str(out / STRIP), strip.picture()[..., ::-1])
-    return meter.summary()
+    return meter.compute()
 
 
 def shrunk(

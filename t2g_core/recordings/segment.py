@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             classes, palette = segmenter.class_names, segmenter.palette
             scores = write_pictures(out, masked, classes, palette, rate_hz, args.max_gap)
-    report = {"path": str(path), **offline_report(offline, scores), "classes": shares.percent()}
+    report = {"path": str(path), **offline_report(offline, scores), "classes": shares.compute()}
     offline.finish(out, report)
     print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / REPORT}")
     return 0
@@ -158,7 +158,7 @@ def watched(
 ) -> Iterator[MaskedFrame]:
     """Count the classes and move the progress bar; pass each frame on."""
     for frame in frames:
-        shares.add(frame.mask)
+        shares.update(frame.mask)
         progress.update()
         yield frame
 
@@ -170,11 +170,11 @@ class ClassShares:
         self.class_names = class_names
         self._pixels = np.zeros(len(class_names), np.int64)
 
-    def add(self, mask: np.ndarray) -> None:
+    def update(self, mask: np.ndarray) -> None:
         """Take a mask ``(H, W)`` uint8."""
         self._pixels += np.bincount(mask.ravel(), minlength=len(self._pixels))
 
-    def percent(self) -> dict[str, float]:
+    def compute(self) -> dict[str, float]:
         """By class, the largest first."""
         shares = 100 * self._pixels / max(1, self._pixels.sum())
         order = np.argsort(-shares, kind="stable")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from t2g_core.config import Config, read_config
-from t2g_core.training.source import SourcePrints
+from t2g_core.training.source import Fingerprints
 from t2g_core.whole_files import replacing
 
 FORMAT = 2  # of a saved state
@@ -23,7 +23,7 @@ BEST_RECORD = "best.json"
 
 
 def save_state(
-    path: Path, iteration: int, config: Config, parts: dict, prints: SourcePrints
+    path: Path, iteration: int, config: Config, parts: dict, fingerprints: Fingerprints
 ) -> None:
     """Write everything that the rest of the trajectory depends on.
 
@@ -33,7 +33,7 @@ def save_state(
         "format": FORMAT,
         "iteration": iteration,
         "config": json.dumps(config.as_mapping()),
-        "source": asdict(prints),
+        "source": asdict(fingerprints),
         "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
         "parts": parts,
     }
@@ -42,7 +42,7 @@ def save_state(
 
 
 def load_state(
-    path: Path, config: Config, prints: SourcePrints, device: str
+    path: Path, config: Config, fingerprints: Fingerprints, device: str
 ) -> tuple[int, dict] | None:
     """The iteration that a stopped run goes on with, and its parts; None where nothing was saved.
 
@@ -62,8 +62,8 @@ def load_state(
         )
     if read_config(json.loads(state["config"]), str(path)) != config:
         raise ValueError(f"{path} was trained with another config: choose another --out")
-    for what, print_now in asdict(prints).items():
-        if state["source"][what] != print_now:
+    for what, fingerprint in asdict(fingerprints).items():
+        if state["source"][what] != fingerprint:
             raise ValueError(f"{path} was trained with other {what}: choose another --out")
     return state["iteration"], state["parts"]
 

@@ -25,12 +25,12 @@ from t2g_core.data.video import Video
 from t2g_core.whole_files import replacing
 
 PATCH_EMBEDDING = "patch_embed.proj.weight"
-ENDS = 4096  # bytes of each end of a file that its print takes in
+ENDS = 4096  # bytes of each end of a file that its fingerprint takes in
 SHOWN_FAULTS = 5
 
 
 @dataclass(frozen=True)
-class SourcePrints:
+class Fingerprints:
     """All that kept clips depend on beside the config: the name of the data set, which maps its
     labels, and digests of frames and frozen weights.
     """
@@ -40,21 +40,21 @@ class SourcePrints:
     weights: str
 
 
-def frames_print(videos: Sequence[Video]) -> str:
+def frames_fingerprint(videos: Sequence[Video]) -> str:
     """Digest of the frames' order, and of each file's name, size and first and last 4 kB.
 
-    Two folders with the same content have the same print, wherever they lie.
+    Two folders with the same content have the same fingerprint, wherever they lie.
     """
     digest = hashlib.sha256()
     for video in videos:
         digest.update(f"video {video.name} {video.rate_hz}\n".encode())
         for frame in video.frames:
             for path in (frame.image_path, frame.label_path):
-                digest.update(b"no label\n" if path is None else _file_print(path))
+                digest.update(b"no label\n" if path is None else _file_fingerprint(path))
     return digest.hexdigest()
 
 
-def weights_print(encoder: nn.Module) -> str:
+def weights_fingerprint(encoder: nn.Module) -> str:
     """Digest of a frozen encoder's weights, bit by bit, but for its patch embedding.
 
     That is resampled to the patch size, with a rounding that changes with the number of threads.
@@ -73,7 +73,7 @@ def check_source(
 ) -> dict[str, np.ndarray]:
     """Decode every frame and label of the splits once; labelled pixels by class, (K,), by split.
 
-    What was found whole is noted in `folder` under its print and is not read again.
+    What was found whole is noted in `folder` under its fingerprint and is not read again.
 
     Raises:
         ValueError: a file is broken, or a label has another size than its image.
@@ -84,7 +84,7 @@ def check_source(
 
 
 def _check_split(name: str, videos: Sequence[Video], num_classes: int, folder: Path) -> np.ndarray:
-    note = folder / f"checked_{frames_print(videos)[:16]}.json"
+    note = folder / f"checked_{frames_fingerprint(videos)[:16]}.json"
     if note.is_file():
         pixels = json.loads(note.read_text())
         if len(pixels) == num_classes:
@@ -103,7 +103,7 @@ def _check_split(name: str, videos: Sequence[Video], num_classes: int, folder: P
     return report.pixels
 
 
-def _file_print(path: Path) -> bytes:
+def _file_fingerprint(path: Path) -> bytes:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(ENDS)

@@ -43,7 +43,12 @@ from t2g_core.training.run_state import (
     load_state,
     save_state,
 )
-from t2g_core.training.source import SourcePrints, check_source, frames_print, weights_print
+from t2g_core.training.source import (
+    Fingerprints,
+    check_source,
+    frames_fingerprint,
+    weights_fingerprint,
+)
 from t2g_core.training.training_loss import TrainingLoss
 from t2g_core.training.weight_average import WeightAverage
 from t2g_core.training.zoom import training_zoom
@@ -196,13 +201,13 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
     splits = {o.split: videos} | ({"val": [validation]} if validation else {})
     pixels = check_source(splits, len(dataset.class_names), cache)[o.split]
     encoder = config.build_encoder(device)
-    prints = SourcePrints(o.data, frames_print(videos), weights_print(encoder))
+    fingerprints = Fingerprints(o.data, frames_fingerprint(videos), weights_fingerprint(encoder))
     state_path = o.out / "last.pt"
-    saved = load_state(state_path, config, prints, device)
+    saved = load_state(state_path, config, fingerprints, device)
 
     torch.manual_seed(c.seed)
     method = config.build_method(encoder, len(dataset.class_names)).to(device)
-    batches = TrainingBatches(videos, method, config, cache, device, prints, o.workers)
+    batches = TrainingBatches(videos, method, config, cache, device, fingerprints, o.workers)
     if saved is None:
         count = min(16, c.iterations * c.accumulate)
         method.begin_training(
@@ -268,7 +273,7 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
                     "average": average.state_dict(),
                     "optimizer": optimizer.state_dict(),
                 }
-                save_state(state_path, i + 1, config, parts, prints)
+                save_state(state_path, i + 1, config, parts, fingerprints)
                 log.plot()
             if reports:
                 crops = batches(i * c.accumulate)

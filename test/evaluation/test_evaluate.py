@@ -295,7 +295,7 @@ def test_an_unknown_mode_is_named(tmp_path):
 def test_the_fifteen_shared_classes_fold_names_and_say_what_is_left_out():
     data = ("road", "truck & bus", "wall", "shelf")
     model = ("bus", "truck", "road", "terrain", "sky")
-    match = match_classes(data, model, shared=True)
+    match = match_classes(data, model, fold=True)
     assert match.names == ("truck & bus", "road", "sky", "other")
     assert match.unscored == ("wall", "shelf")
     scored = match.model_to_score[match.data_to_model[:4]]

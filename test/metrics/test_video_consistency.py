@@ -119,7 +119,7 @@ def test_counters_of_eight_and_sixteen_share_nothing():
     counters = {n: WindowCounter(n) for n in (8, 16)}
     for pair in zip(preds, target, strict=True):
         for counter in counters.values():
-            counter.push(*pair)
+            counter.update(*pair)
     assert {n: counter.counts for n, counter in counters.items()} == alone
     assert len(alone[8]) == 33 and len(alone[16]) == 25
     assert video_consistency([alone[8]]) != video_consistency([alone[16]])
@@ -128,9 +128,9 @@ def test_counters_of_eight_and_sixteen_share_nothing():
 def test_the_counter_keeps_its_own_copy_of_the_masks():
     buffer, target = np.zeros((1, 2), np.uint8), np.zeros((1, 2), np.uint8)
     counter = WindowCounter(2)
-    counter.push(buffer, target)
+    counter.update(buffer, target)
     buffer[:] = 1  # a caller may reuse its buffer
-    counter.push(buffer, target)
+    counter.update(buffer, target)
     assert counter.counts == [WindowCounts(2, 0, 0)]
 
 
@@ -198,9 +198,9 @@ def test_a_window_that_cannot_be_is_refused(window):
 
 def test_frames_of_another_size_are_refused():
     counter = WindowCounter(2)
-    counter.push(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8))
+    counter.update(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8))
     with pytest.raises(ValueError, match=r"\(2, 2\), got \(2, 3\)"):
-        counter.push(np.zeros((2, 3), np.uint8), np.zeros((2, 3), np.uint8))
+        counter.update(np.zeros((2, 3), np.uint8), np.zeros((2, 3), np.uint8))
 
 
 def grey_video(*levels) -> np.ndarray:

@@ -29,9 +29,9 @@ PALETTE = np.array([[255, 0, 0], [0, 255, 0]], np.uint8)
 def test_flicker_and_miou_of_two_masks():
     meter = ClipMeter(("a", "b"))
     labels = np.array([[0, 0, 1, 1]], np.uint8)
-    meter.add(np.array([[0, 0, 1, 1]], np.uint8), 0.0, labels)
-    meter.add(np.array([[0, 0, 0, 1]], np.uint8), 0.1, labels)
-    summary = meter.summary()
+    meter.update(np.array([[0, 0, 1, 1]], np.uint8), 0.0, labels)
+    meter.update(np.array([[0, 0, 0, 1]], np.uint8), 0.1, labels)
+    summary = meter.compute()
     assert summary["flicker"] == 0.25  # one of four pixels
     # a: 2 in both, 3 in either; b: 1 of 2
     assert summary["flicker_by_class"] == {"a": pytest.approx(1 / 3, abs=1e-5), "b": 0.5}
@@ -45,23 +45,23 @@ def test_consistency_windows_do_not_cross_a_gap():
     mask = np.zeros((2, 2), np.uint8)
     whole, cut = ClipMeter(("a",)), ClipMeter(("a",))
     for index in range(10):
-        whole.add(mask, index, mask)
-        cut.add(mask, index, mask, gap=index == 5)
-    assert whole.summary()["vc8"] == {"stable": 100, "correct": 100, "vspw": 100, "windows": 3}
-    assert cut.summary()["vc8"]["windows"] == 0
+        whole.update(mask, index, mask)
+        cut.update(mask, index, mask, gap=index == 5)
+    assert whole.compute()["vc8"] == {"stable": 100, "correct": 100, "vspw": 100, "windows": 3}
+    assert cut.compute()["vc8"]["windows"] == 0
 
 
 def test_a_change_across_a_gap_is_no_flicker():
     meter = ClipMeter(("a", "b"))
-    meter.add(np.zeros((2, 2), np.uint8), 0.0, None)
-    meter.add(np.ones((2, 2), np.uint8), 1.0, None, gap=True)
-    assert meter.summary()["flicker"] is None
+    meter.update(np.zeros((2, 2), np.uint8), 0.0, None)
+    meter.update(np.ones((2, 2), np.uint8), 1.0, None, gap=True)
+    assert meter.compute()["flicker"] is None
 
 
 def test_without_labels_there_is_no_accuracy():
     meter = ClipMeter(("a",))
-    meter.add(np.zeros((2, 2), np.uint8), 0.0, None)
-    summary = meter.summary()
+    meter.update(np.zeros((2, 2), np.uint8), 0.0, None)
+    summary = meter.compute()
     assert [summary[key] for key in ("miou", "iou", "vc8", "vc16")] == [None] * 4
 
 
@@ -104,7 +104,7 @@ def test_the_mp4_is_h264_with_every_frame(tmp_path):
 def test_the_timeline_shows_one_slice_a_frame():
     strip = TimelineStrip(PALETTE)
     for k in (0, 1):
-        strip.add(np.full((5, 20, 3), 50, np.uint8), np.full((5, 20), k, np.uint8), None)
+        strip.update(np.full((5, 20, 3), 50, np.uint8), np.full((5, 20), k, np.uint8), None)
     picture = strip.picture()
     assert picture.shape == (5 * 3 + 2 * 4, 16, 3)
     assert picture[10, 3].tolist() == [255, 0, 0] and picture[10, 12].tolist() == [0, 255, 0]

@@ -103,6 +103,6 @@ def test_what_cannot_be_segmented_is_named(words, sentence, tmp_path, monkeypatc
 
 def test_class_shares_by_hand():
     shares = ClassShares(("a", "b", "c"))
-    shares.add(np.array([[0, 2, 2, 2]], np.uint8))
-    assert shares.percent() == {"c": 75.0, "a": 25.0, "b": 0.0}
-    assert list(shares.percent()) == ["c", "a", "b"]
+    shares.update(np.array([[0, 2, 2, 2]], np.uint8))
+    assert shares.compute() == {"c": 75.0, "a": 25.0, "b": 0.0}
+    assert list(shares.compute()) == ["c", "a", "b"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from t2g_core.encoders.frozen_vit import EncoderConfig, FrozenEncoder
-from t2g_core.training.source import weights_print
+from t2g_core.training.source import weights_fingerprint
 
 
 @pytest.fixture
@@ -20,17 +20,17 @@ def threads():
 
 def test_an_encoder_has_one_print_whatever_the_number_of_threads(threads):
     """The real one, whose patch embedding is resampled from 14 to 16 pixels."""
-    prints = set()
+    fingerprints = set()
     for count in (1, 2):
         threads(count)
-        prints.add(weights_print(FrozenEncoder(EncoderConfig())))
-    assert len(prints) == 1
+        fingerprints.add(weights_fingerprint(FrozenEncoder(EncoderConfig())))
+    assert len(fingerprints) == 1
 
 
 def test_other_weights_have_another_print():
     encoder = FrozenEncoder(EncoderConfig("vit_tiny_patch16_224", "random"))
-    before = weights_print(encoder)
-    assert weights_print(encoder) == before
+    before = weights_fingerprint(encoder)
+    assert weights_fingerprint(encoder) == before
     with torch.no_grad():
         encoder.vit.blocks[3].mlp.fc1.bias[7] += 1e-6
-    assert weights_print(encoder) != before
+    assert weights_fingerprint(encoder) != before

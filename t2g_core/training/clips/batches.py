@@ -23,7 +23,7 @@ from t2g_core.training.clips.kept_clips import (
 )
 from t2g_core.training.clips.loader import ClipLoader
 from t2g_core.training.clips.sampler import ClipSampler, draw_point, draw_window, labelled_positions
-from t2g_core.training.source import SourcePrints
+from t2g_core.training.source import Fingerprints
 
 
 class TrainingBatches:
@@ -44,7 +44,7 @@ class TrainingBatches:
         config: Config,
         root: Path,
         device: str,
-        prints: SourcePrints,
+        fingerprints: Fingerprints,
         workers: int = 0,
     ):
         c = config.train
@@ -55,8 +55,8 @@ class TrainingBatches:
         self.config = config
         self.sampler = ClipSampler(videos, c, config.input_size)
         self.clips = ClipLoader(self.sampler, workers)
-        self.distorted = DistortedClips(self.clips, method, config, root, device, prints)
-        self.plain = PlainFrames(method, config, root, device, prints)
+        self.distorted = DistortedClips(self.clips, method, config, root, device, fingerprints)
+        self.plain = PlainFrames(method, config, root, device, fingerprints)
 
     def __call__(self, number: int) -> list[TrainingClip]:
         """The clips of micro-batch `number` of the run, each of the same T' frames."""

@@ -28,7 +28,7 @@ from t2g_core.images.files import read_image
 from t2g_core.images.model_input import fit_size, resize
 from t2g_core.methods.method import Method
 from t2g_core.training.clips.sampler import Clip
-from t2g_core.training.source import SourcePrints
+from t2g_core.training.source import Fingerprints
 from t2g_core.whole_files import replacing
 
 LAYOUT = 3  # of the files; those of another one are made anew
@@ -136,11 +136,11 @@ class DistortedClips:
         config: Config,
         root: Path,
         device: str,
-        prints: SourcePrints,
+        fingerprints: Fingerprints,
     ):
         train = asdict(config.train)
         sampling = {k: train[k] for k in SAMPLING} | {"input_size": config.input_size}
-        self.folder = cache_folder(root, asdict(prints), kept_of(method, config), sampling)
+        self.folder = cache_folder(root, asdict(fingerprints), kept_of(method, config), sampling)
         self.sampler, self.method, self.device = sampler, method, device
         self.precision = config.train.precision
         self.cached = config.train.cached_clips
@@ -187,11 +187,11 @@ class PlainFrames:
     """Whole undistorted frames, as they are or mirrored, of the size they have at inference."""
 
     def __init__(
-        self, method: Method, config: Config, root: Path, device: str, prints: SourcePrints
+        self, method: Method, config: Config, root: Path, device: str, fingerprints: Fingerprints
     ):
         self.size, self.precision = config.input_size, config.train.precision
         self.folder = cache_folder(
-            root, asdict(prints), kept_of(method, config), self.size, self.precision
+            root, asdict(fingerprints), kept_of(method, config), self.size, self.precision
         )
         self.method, self.device = method, device
 

@@ -17,9 +17,9 @@ from t2g_core.data.camvid import read_label
 from t2g_core.images.model_input import PATCH
 from t2g_core.training.clips.batches import TrainingBatches, window_start
 from t2g_core.training.clips.kept_clips import PlainFrames, TrainingClip, cut
-from t2g_core.training.source import SourcePrints
+from t2g_core.training.source import Fingerprints
 
-PRINTS = SourcePrints("camvid", "f", "w")
+FINGERPRINTS = Fingerprints("camvid", "f", "w")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,9 @@ def other_method():
 def batches(root, method, **changes) -> TrainingBatches:
     config = small_config()
     config = replace(config, train=replace(config.train, **changes))
-    return TrainingBatches(brightness_videos(root), method, config, root / "cache", "cpu", PRINTS)
+    return TrainingBatches(
+        brightness_videos(root), method, config, root / "cache", "cpu", FINGERPRINTS
+    )
 
 
 def tensors(clip: TrainingClip) -> list[torch.Tensor]:
@@ -103,7 +105,7 @@ def test_an_iteration_depends_on_its_number_alone(tmp_path, method):
 
 def test_a_plain_frame_is_the_whole_frame_and_its_mirror_image(tmp_path, method):
     frame = brightness_videos(tmp_path)[0].frames[0]
-    plain = PlainFrames(method, small_config(), tmp_path / "cache", "cpu", PRINTS)
+    plain = PlainFrames(method, small_config(), tmp_path / "cache", "cpu", FINGERPRINTS)
     clip, mirrored = (plain(frame, mirrored=mirrored, moves=False) for mirrored in (False, True))
     assert clip.labels.shape == (1, 64, 96)
     assert set(np.unique(clip.labels)) <= set(np.unique(read_label(frame.label_path)))
@@ -115,21 +117,21 @@ def test_a_kept_frame_is_read_and_not_encoded_again(tmp_path, method):
     frame = brightness_videos(tmp_path)[0].frames[0]
     other = other_method()  # would give other tokens
     clips = [
-        PlainFrames(m, small_config(), tmp_path / "cache", "cpu", PRINTS)(frame, False, False)
+        PlainFrames(m, small_config(), tmp_path / "cache", "cpu", FINGERPRINTS)(frame, False, False)
         for m in (method, other)
     ]
     assert torch.equal(clips[0].features[0], clips[1].features[0])
 
 
 @pytest.mark.parametrize(
-    "prints", [SourcePrints("camvid", "f", "other"), SourcePrints("camvid", "other", "w")]
+    "fingerprints", [Fingerprints("camvid", "f", "other"), Fingerprints("camvid", "other", "w")]
 )
-def test_other_frames_or_weights_have_a_cache_of_their_own(tmp_path, method, prints):
+def test_other_frames_or_weights_have_a_cache_of_their_own(tmp_path, method, fingerprints):
     frame = brightness_videos(tmp_path)[0].frames[0]
     other = other_method()
     clips = [
         PlainFrames(m, small_config(), tmp_path / "cache", "cpu", p)(frame, False, False)
-        for m, p in ((method, PRINTS), (other, prints))
+        for m, p in ((method, FINGERPRINTS), (other, fingerprints))
     ]
     assert not torch.equal(clips[0].features[0], clips[1].features[0])
 
