@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
+from t2g_core.metrics.mask_stability import MaskStability
 from t2g_core.streaming import continuity
 from t2g_core.streaming.continuity import NS, FrameInfo, Reset
 from t2g_core.streaming.streaming_segmenter import EncodedFrame
@@ -41,6 +42,7 @@ class Inference:
         self._model = self._next = model
         self._decode, self._read_parameters = decode, read_parameters
         self._videos: dict[Camera, VideoSegmenter] = {}
+        self._stability: dict[Camera, MaskStability] = {}
         self._failures = 0
         self._stopped = False
         self._worker: Worker[Frame] = Worker(self._segment, give_up)
@@ -61,7 +63,7 @@ class Inference:
 
     def _segment(self, frames: list[Frame]) -> None:
         if self._model is not self._next:
-            self._model, self._videos = self._next, {}
+            self._model, self._videos, self._stability = self._next, {}, {}
         readable = [(frame, image) for frame in frames if (image := self._read(frame)) is not None]
         if not readable:
             return
@@ -95,7 +97,7 @@ class Inference:
         parameters, camera, header = self._read_parameters(), frame.camera, frame.message.header
         stamp_ns = header.stamp.sec * NS + header.stamp.nanosec
         info = FrameInfo(stamp_ns, image.shape[:2], header.frame_id)
-        video = self._video(camera, parameters.consistency_window)
+        video = self._video(camera)
         if camera.reset_asked:
             camera.reset_asked = False
             video.reset(Reset(continuity.REQUEST, "~/reset was called"))
@@ -106,16 +108,26 @@ class Inference:
         if segmented.reset is not None:
             reset = segmented.reset
             camera.log.info(reset.reason, f"clip buffer emptied: {reset.detail}")
+        stability = self._stability_of(camera, parameters.consistency_window)
+        if segmented.reset is not None:
+            stability.reset()
+        report = stability.update(segmented.result.mask, stamp_ns)
         camera.outputs.publish(
-            header, image, segmented, self._model.segmenter, parameters.overlay_opacity
+            header, image, segmented, report, self._model.segmenter, parameters.overlay_opacity
         )
         camera.statistics.mask_published(frame.arrival_s, time.monotonic())
         self._failures = 0
 
-    def _video(self, camera: Camera, window: int) -> VideoSegmenter:
+    def _video(self, camera: Camera) -> VideoSegmenter:
         if camera not in self._videos:
-            self._videos[camera] = VideoSegmenter(self._model.segmenter, window)
+            self._videos[camera] = VideoSegmenter(self._model.segmenter)
         return self._videos[camera]
+
+    def _stability_of(self, camera: Camera, window: int) -> MaskStability:
+        if camera not in self._stability:
+            classes = len(self._model.segmenter.class_names)
+            self._stability[camera] = MaskStability(classes, window)
+        return self._stability[camera]
 
     def _drop_failed(self, camera: Camera, error: Exception) -> None:
         sentence = f"{type(error).__name__}: {error}"

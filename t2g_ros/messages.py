@@ -10,6 +10,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
 
+from t2g_core.metrics.mask_stability import MaskStabilityReport
 from t2g_core.streaming.continuity import Reset
 from t2g_core.streaming.streaming_segmenter import SegmentationResult
 from t2g_core.streaming.video_segmenter import SegmentedFrame
@@ -46,10 +47,13 @@ def class_list_message(
 
 
 def temporal_consistency_message(
-    frame: SegmentedFrame, class_names: tuple[str, ...], header: Header
+    frame: SegmentedFrame,
+    report: MaskStabilityReport,
+    class_names: tuple[str, ...],
+    header: Header,
 ) -> TemporalConsistency:
     """The message that goes with a mask; `header` is the image's."""
-    report, reset = frame.report, frame.reset or Reset("none", "")
+    reset = frame.reset or Reset("none", "")
     return TemporalConsistency(
         header=header,
         interval_s=report.interval_s,

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 from t2g_core.images.overlay import overlay
 from t2g_core.metrics.flicker_map import FlickerMap
+from t2g_core.metrics.mask_stability import MaskStabilityReport
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.streaming.video_segmenter import SegmentedFrame
 from t2g_ros.camera_info import CameraInfoRelay
@@ -68,6 +69,7 @@ class Outputs:
         header: Header,
         image: np.ndarray,
         frame: SegmentedFrame,
+        report: MaskStabilityReport,
         segmenter: StreamingSegmenter,
         overlay_opacity: float,
     ) -> None:
@@ -75,7 +77,7 @@ class Outputs:
         mask = frame.result.mask
         self._mask.publish(image_message(mask, "mono8", header))
         self._consistency.publish(
-            temporal_consistency_message(frame, segmenter.class_names, header)
+            temporal_consistency_message(frame, report, segmenter.class_names, header)
         )
         self._camera_info.publish(header)
         watched = self._instability.get_subscription_count() > 0

@@ -18,8 +18,6 @@ from t2g_core.streaming.continuity import FrameInfo
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.streaming.video_segmenter import VideoSegmenter
 
-STABILITY_WINDOW = 8  # of the stability that nobody reads here
-
 
 class OfflineRun:
     """Segments the frames of a recording in turn; afterwards it knows times and a digest.
@@ -29,7 +27,7 @@ class OfflineRun:
     """
 
     def __init__(self, segmenter: StreamingSegmenter, max_gap_s: float) -> None:
-        self.video = VideoSegmenter(segmenter, STABILITY_WINDOW)
+        self.video = VideoSegmenter(segmenter)
         self.max_gap_s = max_gap_s
         self.resets: dict[str, int] = {}
         self.latencies_ms: list[float] = []

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The t2g_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""One camera's video through the model: the clip buffer, its resets and the stability."""
+"""One camera's video through the model: which frames continue it, and which are remembered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from t2g_core.metrics.mask_stability import MaskStability, MaskStabilityReport
 from t2g_core.streaming.continuity import FIRST_FRAME, NS, FrameInfo, Reset, reset_between
 from t2g_core.streaming.streaming_segmenter import (
     EncodedFrame,
@@ -36,14 +35,13 @@ class ClipStride:
 
 @dataclass(frozen=True)
 class SegmentedFrame:
-    """A frame's result; `reset` says why the buffers were emptied before it, None if not.
+    """A frame's result; `reset` says why the memory was emptied before it, None if not.
 
     memory_fill: share of its memory that the method had filled, 0 to 1, None where it does not say;
     stays: whether later masks see this frame.
     """
 
     result: SegmentationResult
-    report: MaskStabilityReport
     memory_fill: float | None
     reset: Reset | None
     stays: bool = True
@@ -52,14 +50,12 @@ class SegmentedFrame:
 class VideoSegmenter:
     """Feeds the frames of one video to a segmenter, which other videos may share."""
 
-    def __init__(self, segmenter: StreamingSegmenter, stability_window: int) -> None:
+    def __init__(self, segmenter: StreamingSegmenter) -> None:
         self.segmenter = segmenter
-        self.stability = MaskStability(len(segmenter.class_names), stability_window)
         self.reset(FIRST_FRAME)
 
     def reset(self, reset: Reset) -> None:
-        """Empty the buffers; the next frame's `reset` is this one."""
-        self.stability.reset()
+        """Empty the memory; the next frame's `reset` is this one."""
         self._state = self.segmenter.start()
         self._previous: FrameInfo | None = None
         self._stayed_ns, self._passed = 0, 0  # the last frame that stayed, and frames since
@@ -88,12 +84,11 @@ class VideoSegmenter:
                 self.reset(reset)
         stays = self._stays(frame, stride)
         result, state = self.segmenter.step_encoded(encoded, self._state, self._since_s(frame))
-        report = self.stability.update(result.mask, frame.stamp_ns)
         reset, self._reset, self._previous = self._reset, None, frame
         self._passed += 1
         if stays:
             self._state, self._stayed_ns, self._passed = state, frame.stamp_ns, 0
-        return SegmentedFrame(result, report, state.memory_fill, reset, stays)
+        return SegmentedFrame(result, state.memory_fill, reset, stays)
 
     def _stays(self, frame: FrameInfo, stride: ClipStride) -> bool:
         if self._previous is None:

@@ -23,7 +23,7 @@ def images(sizes) -> list[np.ndarray]:
 
 
 def stays(stamps_s: list[float], stride: ClipStride) -> list[bool]:
-    video = VideoSegmenter(small_segmenter(), 2)
+    video = VideoSegmenter(small_segmenter())
     segmented = [
         video.segment(image, FrameInfo(round(stamp_s * NS), (60, 90)), 3.0, stride)
         for image, stamp_s in zip(images([(60, 90)] * len(stamps_s)), stamps_s, strict=True)
@@ -52,7 +52,7 @@ def test_a_frame_that_does_not_stay_gets_the_mask_it_would_get_and_leaves_no_tra
     first, passing, last = images([(60, 90)] * 3)
     _, state = segmenter.step(first, segmenter.start())
     expected = [segmenter.step(f, state, s)[0].mask for f, s in ((passing, 1.0), (last, 2.0))]
-    video = VideoSegmenter(segmenter, 2)
+    video = VideoSegmenter(segmenter)
     found = [
         video.segment(frame, FrameInfo(k * NS, (60, 90)), 3.0, ClipStride(frames=2))
         for k, frame in enumerate((first, passing, last))
@@ -72,7 +72,7 @@ def test_the_memory_is_told_how_long_ago_the_frame_was_that_stayed():
         gate[0].weight[0, 5], gate[0].bias[0] = 10.0, -10 * math.log(15 * 1.2)
         gate[-1].weight[0, 0], gate[-1].bias[0] = -50.0, 10.0
     first, passing, last = images([(60, 90)] * 3)
-    video = VideoSegmenter(segmenter, 2)
+    video = VideoSegmenter(segmenter)
     found = [
         video.segment(frame, FrameInfo((k + 5) * NS, (60, 90)), 3.0, ClipStride(frames=2))
         for k, frame in enumerate((first, passing, last))
