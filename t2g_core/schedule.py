@@ -25,7 +25,7 @@ class StageConfig:
     dropout: probability with which a channel of the pixels' context is left out, others in each
         frame. On frames that it has learned from the frame path errs little; a memory that is to
         learn what averaging is good for needs one that errs as it does elsewhere.
-    clip_frames: most frames of a clip; 1: frames alone. random_length: whether their number is
+    frames_per_clip: most frames of a clip; 1: frames alone. random_length: whether their number is
         drawn anew each iteration, long clips more often, so that a filling memory is a seen case;
         otherwise every clip has all of them.
     frames_per_step: an iteration takes as many clips as fit into it, at least one.
@@ -35,7 +35,7 @@ class StageConfig:
 
     iterations: int
     learning_rate: float
-    clip_frames: int
+    frames_per_clip: int
     frames_per_step: int
     plain_share: float
     trains: str = ALL
@@ -112,10 +112,10 @@ class TrainConfig:
     move_steps: tuple[int, ...] = (1,)
 
     def __post_init__(self):
-        longest = max((stage.clip_frames for stage in self.stages), default=0)
+        longest = max((stage.frames_per_clip for stage in self.stages), default=0)
         if not 0 < longest <= self.clip_frames:
             raise ValueError(
-                f"train.stages: expected at least one, with clip_frames of 1 to "
+                f"train.stages: expected at least one, with frames_per_clip of 1 to "
                 f"{self.clip_frames}, train.clip_frames, got {longest}"
             )
         if not 0 < self.zoom[0] <= self.zoom[1]:

@@ -47,8 +47,8 @@ HEAD = Time2GeneralConfig(
     text=TextConfig(),
 )
 STAGES = (
-    StageConfig(2, 1e-3, clip_frames=1, frames_per_step=2, plain_share=0.5, trains=FRAME_PATH),
-    StageConfig(2, 1e-3, clip_frames=3, frames_per_step=3, plain_share=0.5, trains=TEMPORAL),
+    StageConfig(2, 1e-3, frames_per_clip=1, frames_per_step=2, plain_share=0.5, trains=FRAME_PATH),
+    StageConfig(2, 1e-3, frames_per_clip=3, frames_per_step=3, plain_share=0.5, trains=TEMPORAL),
 )
 MASKS = Mask2FormerConfig(
     dim=64, heads=4, pixel_layers=1, pixel_ffn_dim=32, decoder_layers=2, ffn_dim=32

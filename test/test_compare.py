@@ -96,7 +96,7 @@ def test_the_papers_tables_on_small_trees_of_their_data_sets(table, tmp_path, mo
     save_file(FrozenEncoder(ENCODER).vit.state_dict(), tmp_path / "encoder.safetensors")
     config = small_config("conv")
     encoder = replace(config.encoder, weights=str(tmp_path / "encoder.safetensors"))
-    train = replace(config.train, strides=(1,), clip_frames=2, stages=stages(1, clip_frames=2))
+    train = replace(config.train, strides=(1,), clip_frames=2, stages=stages(1, frames_per_clip=2))
     Path("conv.yaml").write_text(
         yaml.safe_dump(plain(replace(config, encoder=encoder, train=train).as_mapping()))
     )

@@ -70,7 +70,7 @@ def changed(tmp_path, change) -> Path:
         (lambda m: m["time2general"].update(clip_length=8), "time2general.clip_length 8"),
         (lambda m: m.pop("time2general"), "exactly one of .* got none"),
         (lambda m: m["train"].update(stages=[]), "train.stages: expected at least one"),
-        (lambda m: m["train"].update(clip_frames=5), "clip_frames of 1 to 5, .* got 6"),
+        (lambda m: m["train"].update(clip_frames=5), "frames_per_clip of 1 to 5, .* got 6"),
         (lambda m: m["train"]["stages"][1].pop("iterations"), r"stages\[1\]: missing keys"),
         (lambda m: m["train"].update(precision="fp16"), "train.precision: expected bf16 .*fp16"),
         (lambda m: m.update(input_size=[768, 570]), "input_size: expected multiples of 16"),

@@ -37,7 +37,7 @@ def test_rows_differ_from_one_another(folder):
 
 def test_all_have_the_same_training_budget_and_input():
     same = ("clip_frames", "crop_size", "seed")
-    budget = ("iterations", "learning_rate", "clip_frames", "frames_per_step", "plain_share")
+    budget = ("iterations", "learning_rate", "frames_per_clip", "frames_per_step", "plain_share")
     configs = [load(folder, name) for folder, name in ROWS if folder == "ablation"]
     assert len({(c.encoder, c.input_size) for c in configs}) == 1
     assert len({tuple(getattr(c.train, key) for key in same) for c in configs}) == 1

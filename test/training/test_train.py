@@ -226,7 +226,7 @@ def test_each_stage_has_a_learning_rate_of_its_own():
 def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
     """The pixels learn; neither decoder nor pixel memory does, and no set loss is computed."""
     config = small_config()
-    alone = stages(2, clip_frames=1, trains=FRAME_PATH)
+    alone = stages(2, frames_per_clip=1, trains=FRAME_PATH)
     train(replace(config, train=replace(config.train, stages=alone)), options(data, tmp_path))
     found = load_file(tmp_path / "model.safetensors")
     encoder = small_method().encoder
@@ -246,7 +246,7 @@ def test_a_stage_of_the_frame_path_leaves_the_rest_as_it_was(data, tmp_path):
 def test_a_stage_of_the_temporal_parts_leaves_the_averaged_frame_path_as_it_was(data, tmp_path):
     """Its batch norms too: they are those of plain frames, whatever the clips hold."""
     config = small_config()
-    frames = stages(2, clip_frames=1, trains=FRAME_PATH, plain_share=1.0)
+    frames = stages(2, frames_per_clip=1, trains=FRAME_PATH, plain_share=1.0)
     rates = {"resting": 0.0, "learning": 1e-2}
     for name, rate in rates.items():
         clips = stages(2, learning_rate=rate, trains=TEMPORAL, plain_share=0.0, dropout=0.5)
@@ -263,7 +263,7 @@ def test_a_stage_of_the_temporal_parts_leaves_the_averaged_frame_path_as_it_was(
 
 def test_a_frame_path_is_taken_from_a_checkpoint_and_the_rest_is_trained(data, tmp_path):
     config = small_config()
-    frames = stages(2, clip_frames=1, trains=FRAME_PATH)
+    frames = stages(2, frames_per_clip=1, trains=FRAME_PATH)
     whole = replace(config, train=replace(config.train, stages=frames + stages(2, trains=TEMPORAL)))
     torch.manual_seed(2)  # the random encoder
     train(whole, options(data, tmp_path / "first"))
@@ -430,7 +430,7 @@ def test_a_dry_run_on_each_of_the_papers_sources(name, write, tmp_path, capsys):
     root = write(tmp_path / "data")
     config = small_config("queries_alone")
     changes = {"clip_frames": 2, "strides": (1,)}
-    changes["stages"] = stages(4, clip_frames=2, plain_share=0.0)  # crops alone, as the paper's
+    changes["stages"] = stages(4, frames_per_clip=2, plain_share=0.0)  # crops alone, as the paper's
     method = replace(config.method, clip_length=2)
     config = replace(config, method=method, train=replace(config.train, **changes))
     assert train(config, options(root, tmp_path / "out", data=name, dry_run=True))

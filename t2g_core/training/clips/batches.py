@@ -89,8 +89,8 @@ class TrainingBatches:
         c = self.config.train
         stage, _ = c.stage_of(number // c.accumulate)
         rng = np.random.default_rng([c.seed, 1, number])
-        frames = int(rng.integers(1, stage.clip_frames + 1, size=2).max())
-        frames = frames if stage.random_length else stage.clip_frames
+        frames = int(rng.integers(1, stage.frames_per_clip + 1, size=2).max())
+        frames = frames if stage.random_length else stage.frames_per_clip
         count = max(1, stage.frames_per_step // frames)
         first = number * max(1, *(s.frames_per_step for s in c.stages))
         plain = rng.random(count) < stage.plain_share

@@ -176,7 +176,7 @@ def test_windows_of_a_share_are_placed_around_a_class(tmp_path, method):
         draw = batches(
             tmp_path / str(share),
             method,
-            stages=stages(40, plain_share=1.0, clip_frames=1, frames_per_step=1),
+            stages=stages(40, plain_share=1.0, frames_per_clip=1, frames_per_step=1),
             crop_size=(48, 32),
             class_share=share,
         )
