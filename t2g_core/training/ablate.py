@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
     parser.add_argument("--root", type=Path, required=True, help="the source data set's folder")
     parser.add_argument("--data", choices=NAMES, default="camvid", help="default: %(default)s")
+    parser.add_argument(
+        "--source-split",
+        default="train",
+        help="what is trained on, as --split of `t2g train` (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="runs and tables; goes on there")
     parser.add_argument("--cache", type=Path, help="folder for clips (default: OUT/clips)")
     parser.add_argument("--target", choices=NAMES, help="data set to evaluate (default: source)")
@@ -135,7 +140,8 @@ def run_one(name: str, config: Config, args: argparse.Namespace) -> list[dict] |
         device=device,
         precision=find_precision(AUTO, device),
     )
-    key = {"config": config.as_mapping(), "source": args.data, **asdict(options)}
+    source = [args.data, args.source_split]
+    key = {"config": config.as_mapping(), "source": source, **asdict(options)}
     key = json.loads(json.dumps(key, default=str))
     stored = out / RESULTS
     if stored.is_file():
@@ -163,6 +169,7 @@ def training_options(out: Path, args: argparse.Namespace) -> TrainOptions:
         root=args.root,
         out=out,
         data=args.data,
+        split=args.source_split,
         cache=args.cache or args.out / "clips",
         frame_path=args.frame_path,
         device=args.device,

@@ -77,6 +77,11 @@ def test_runs_are_trained_once_and_the_table_is_the_same_again(words, tmp_path, 
     assert "fog mIoU" in capsys.readouterr().out and model.stat().st_mtime_ns == written
 
 
+def test_a_part_of_the_source_may_be_trained_on(words, capsys):
+    assert main([*words, "--source-split", "train:NOWHERE"]) == 2
+    assert "NOWHERE" in capsys.readouterr().err
+
+
 def test_two_configs_of_one_name_are_refused(words, capsys):
     assert main([*words[:2], *words[1:]]) == 2
     assert "must differ" in capsys.readouterr().err
