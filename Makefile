@@ -27,7 +27,7 @@ help:
 	@echo "make test-long          ... and those that take many seconds each"
 	@echo "make compare CAMVID=DIR train all methods on a small budget, then compare: out/compare"
 	@echo "make docs               the documentation as a site: out/site"
-	@echo "make lint               ruff, and which room imports which"
+	@echo "make lint               ruff, and which package imports which"
 	@echo "make clean              remove what was built (.venv stays)"
 
 setup: $(BUILT)

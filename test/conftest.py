@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The t2g_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Puts this folder, with the helpers that tests share, on the path of the rooms below it."""
+"""Puts this folder, with the helpers that tests share, on the path of the folders below it."""
 
 from __future__ import annotations
 

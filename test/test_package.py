@@ -76,17 +76,17 @@ def test_rooms_import_only_the_rooms_below_them():
 
 
 @pytest.mark.parametrize(
-    ("room", "line", "broken"),
+    ("package", "line", "broken"),
     [
         ("metrics/iou.py", "from t2g_core.streaming import continuity", "one way"),
         ("labels.py", "import t2g_ros.parameters", "one way"),
         ("methods/method.py", "import rclpy", "no ROS"),
     ],
 )
-def test_an_import_that_points_up_is_found(tmp_path, room, line, broken):
+def test_an_import_that_points_up_is_found(tmp_path, package, line, broken):
     for package in ("t2g_core", "t2g_ros"):
         shutil.copytree(ROOT / package, tmp_path / package)
-    with (tmp_path / "t2g_core" / room).open("a") as file:
+    with (tmp_path / "t2g_core" / package).open("a") as file:
         file.write(f"\n{line}\n")
     run = lint_imports(tmp_path)
     assert run.returncode == 1

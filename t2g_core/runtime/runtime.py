@@ -3,7 +3,7 @@
 """What runs the tensor parts of a method: PyTorch, or an exported graph's engine.
 
 Between a runtime and the code around it go NumPy arrays and values that only the runtime reads.
-Nothing in this room needs PyTorch or knows a method.
+Nothing in this package needs PyTorch or knows a method.
 """
 
 from __future__ import annotations

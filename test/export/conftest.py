@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The t2g_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""One small export for all tests of this room."""
+"""One small export for all tests of this folder."""
 
 from __future__ import annotations
 
