@@ -70,23 +70,23 @@ def lint_imports(root: Path) -> subprocess.CompletedProcess:
     )
 
 
-def test_rooms_import_only_the_rooms_below_them():
+def test_packages_import_only_those_below_them():
     run = lint_imports(ROOT)
     assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.parametrize(
-    ("package", "line", "broken"),
+    ("module", "line", "broken"),
     [
         ("metrics/iou.py", "from t2g_core.streaming import continuity", "one way"),
         ("labels.py", "import t2g_ros.parameters", "one way"),
         ("methods/method.py", "import rclpy", "no ROS"),
     ],
 )
-def test_an_import_that_points_up_is_found(tmp_path, package, line, broken):
+def test_an_import_that_points_up_is_found(tmp_path, module, line, broken):
     for package in ("t2g_core", "t2g_ros"):
         shutil.copytree(ROOT / package, tmp_path / package)
-    with (tmp_path / "t2g_core" / package).open("a") as file:
+    with (tmp_path / "t2g_core" / module).open("a") as file:
         file.write(f"\n{line}\n")
     run = lint_imports(tmp_path)
     assert run.returncode == 1
