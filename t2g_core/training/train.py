@@ -67,6 +67,7 @@ class TrainOptions:
     cache: folder for clips that are made once; None: `out`/clips.
     frame_path: a checkpoint whose frame path is taken, so that the run begins with the first stage
         that trains more.
+    begin_from: a checkpoint whose weights the run begins with; parts that it lacks begin new.
     device: `auto`, `cpu`, `cuda` or `cuda:N`.
     save_every, validate_every: iterations between resumable states and between validations.
     validation_frames: frames of split val to validate on; 0: none.
@@ -80,6 +81,7 @@ class TrainOptions:
     split: str = "train"
     cache: Path | None = None
     frame_path: Path | None = None
+    begin_from: Path | None = None
     device: str = AUTO
     save_every: int = 200
     validate_every: int = 1000
@@ -119,6 +121,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="take what sees one frame alone from this checkpoint and begin with the first stage "
         "that trains more: what a memory brings, on one and the same frame path",
+    )
+    parser.add_argument(
+        "--begin-from",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="begin with the weights of this checkpoint, of the same data set's classes, and train "
+        "all stages on; parts that it lacks, such as a stem, begin new",
     )
     parser.add_argument(
         "--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
@@ -186,6 +195,8 @@ def train(config: Config, options: TrainOptions) -> bool:
     """
     if config.train is None:
         raise ValueError("the config has no section train")
+    if options.frame_path and options.begin_from:
+        raise ValueError("--frame-path and --begin-from: one of them")
     with Processes(find_device(options.device)) as processes, StopRequest() as stop:
         processes.micro_batches(0, config.train.accumulate)  # its error, before the work
         return _train(config, options, processes, stop)
@@ -218,6 +229,9 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
     if saved is not None:
         first, parts = saved
         optimizer = take_up(parts, method, average, c, first)
+    elif o.begin_from:
+        new = begin_from(o.begin_from, [method, average.method])
+        print(f"begins with {o.begin_from}; new: {', '.join(new) or 'nothing'}", file=sys.stderr)
     elif o.frame_path:
         first = take_frame_path(o.frame_path, [method, average.method], c)
     class_weights = balanced_weights(pixels, c.class_balance).to(device)
@@ -357,6 +371,25 @@ def take_frame_path(path: Path, methods: list[Method], config: TrainConfig) -> i
             raise ValueError(f"--frame-path: {path} has another frame path, first {other[0]}")
         method.load_state_dict(given, strict=False)
     return first
+
+
+def begin_from(path: Path, methods: list[Method]) -> list[str]:
+    """Copy a checkpoint's weights; returns the modules that it lacks, which stay as they are.
+
+    Raises:
+        ValueError: it has a weight that the methods lack, or of another shape.
+    """
+    given = load_checkpoint(path).build(encoder=methods[0].encoder).trained_state()
+    own = methods[0].trained_state()
+    for name, weight in given.items():
+        if name not in own or own[name].shape != weight.shape:
+            here = tuple(own[name].shape) if name in own else "none"
+            raise ValueError(
+                f"--begin-from: {path} has {name} of shape {tuple(weight.shape)}, the config {here}"
+            )
+    for method in methods:
+        method.load_state_dict(given, strict=False)
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in own if name not in given))
 
 
 def measure_norms(

@@ -21,11 +21,15 @@ from small_model import small_config, small_method, stages, write_small_checkpoi
 from small_runs import brightness_videos, options, plain
 
 from t2g_core.checkpoint import load_checkpoint
+from t2g_core.config import Config
+from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.losses.common import pixel_loss
+from t2g_core.methods.method import Method
 from t2g_core.schedule import FRAME_PATH, TEMPORAL
 from t2g_core.training.run_state import best_so_far, keep_best
 from t2g_core.training.train import (
     balanced_weights,
+    begin_from,
     learning_rate,
     make_optimizer,
     take_frame_path,
@@ -282,6 +286,29 @@ def test_a_frame_path_is_taken_from_a_checkpoint_and_the_rest_is_trained(data, t
     ):
         with pytest.raises(ValueError, match=sentence):
             train(changed, options(data, tmp_path / sentence[:9], frame_path=checkpoint))
+
+
+def test_a_run_begins_with_the_weights_of_a_checkpoint_and_new_parts_begin_new(data, tmp_path):
+    config, larger = small_config(), small_config("stem")
+    torch.manual_seed(2)  # the random encoder
+    train(config, options(data, tmp_path / "first"))
+    checkpoint = tmp_path / "first" / "model.safetensors"
+    given = load_checkpoint(checkpoint).build().trained_state()
+    methods = [build_small(larger) for _ in range(2)]
+    new = begin_from(checkpoint, methods)
+    assert new and all("stem" in name or name.endswith("detail") for name in new)
+    for method in methods:
+        own = method.trained_state()
+        assert all(torch.equal(own[name], weight) for name, weight in given.items())
+    torch.manual_seed(2)
+    train(larger, options(data, tmp_path / "second", begin_from=checkpoint))
+    assert len((tmp_path / "second" / "log.csv").read_text().splitlines()) == 1 + 4
+    with pytest.raises(ValueError, match="the config none"):
+        begin_from(tmp_path / "second" / "model.safetensors", [build_small(config)])
+
+
+def build_small(config: Config) -> Method:
+    return config.build_method(config.build_encoder("cpu"), len(CAMVID_CLASSES))
 
 
 @pytest.mark.parametrize(
