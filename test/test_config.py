@@ -125,8 +125,8 @@ def test_keys_are_changed_from_outside_as_if_the_file_said_so():
         ("train.seed=one", "train.seed: expected int, got 'one'"),
         ("train.seed=[1", "--set train.seed: .* is not YAML"),
         ("train.seed.deeper=1", "deeper: expected a section above it, got 0"),
-        ("train.stages.9.iterations=1", "expected one of the entries 0 to 2"),
-        ("train.stages.first.iterations=1", "expected one of the entries 0 to 2"),
+        ("train.stages.9.iterations=1", "expected one of the entries 0 to 4"),
+        ("train.stages.first.iterations=1", "expected one of the entries 0 to 4"),
     ],
 )
 def test_a_change_that_cannot_be_is_named(change, message):
