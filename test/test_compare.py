@@ -88,6 +88,7 @@ TREES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", [1, 2, 3, 4])
 def test_the_papers_tables_on_small_trees_of_their_data_sets(table, tmp_path, monkeypatch, capsys):
     """The plans as they are, but for a small method in the place of theirs."""
