@@ -107,7 +107,7 @@ class Inference:
             return
         if segmented.reset is not None:
             reset = segmented.reset
-            camera.log.info(reset.reason, f"clip buffer emptied: {reset.detail}")
+            camera.log.info(reset.reason, f"memory emptied: {reset.detail}")
         stability = self._stability_of(camera, parameters.consistency_window)
         if segmented.reset is not None:
             stability.reset()

@@ -22,7 +22,7 @@ from t2g_core.streaming.video_segmenter import VideoSegmenter
 class OfflineRun:
     """Segments the frames of a recording in turn; afterwards it knows times and a digest.
 
-    The clip buffer is emptied where the node would do so (`continuity.py`); ``resets`` counts it by
+    The memory is emptied where the node would do so (`continuity.py`); ``resets`` counts it by
     reason, the start included.
     """
 

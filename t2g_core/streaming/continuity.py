@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The t2g_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""When a frame does not continue the video before it, so that the clip buffer starts anew."""
+"""When a frame does not continue the video before it, so that the memory starts anew."""
 
 from __future__ import annotations
 

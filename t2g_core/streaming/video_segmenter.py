@@ -18,7 +18,7 @@ from t2g_core.streaming.streaming_segmenter import (
 
 @dataclass(frozen=True)
 class ClipStride:
-    """How far apart the frames are that stay in the clip buffer; every frame gets a mask.
+    """How far apart the frames are that are remembered; every frame gets a mask.
 
     A frame stays where it comes at least `frames` frames, and about `seconds` by the stamps, after
     the last that stayed. "About": within half the step to the frame before it, so that stamps that
