@@ -296,5 +296,7 @@ def test_a_long_stream_holds_no_more_than_a_short_one(head):
         _, state = segmenter.step_encoded(encoded, state)
         sizes.append(held_bytes(state.method))
         resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
-    assert set(sizes) == {sizes[0]}  # its shapes are fixed from the first frame on
+    # Its shapes are fixed from the first frame on; empty slots are float32, frames bf16 where a
+    # processor has it.
+    assert set(sizes[segmenter.clip_length :]) == {min(sizes)}
     assert resident[-1] - resident[200] < 20e6

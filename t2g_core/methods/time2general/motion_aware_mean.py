@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from t2g_core.images.motion import USUAL_STEP_S, Motion
 from t2g_core.methods.method import StepS
 
-MOST = 0.75  # of the past that is kept: four frames' worth of memory at the most
+MOST = 0.75  # of the past that is kept over a usual step: four frames' worth of memory at the most
 STEPS_S = 0.01, 4.0  # the shortest and the longest step that the gate tells from others
 REGION = 9  # cells of stride 8, a side of a place's neighbourhood
 
@@ -40,7 +40,9 @@ class MotionAwareMean(nn.Module):
 
     Untrained it is a running mean along the motion, with weight 0.71 on the past: the last layer of
     the gate starts at zero but for its bias. It never keeps more than three quarters: in training a
-    still picture may be averaged without end, on a road small errors of the motion add up.
+    still picture may be averaged without end, on a road small errors of the motion add up. Over
+    longer steps it keeps at the most what is left after as many usual ones, 0.75^(step / usual
+    step): the memory is as long in seconds for a slow camera as for a usual one, not in frames.
 
     The motion is optical flow of the images (`image_motion`): tokens are too coarse for it.
 
@@ -109,20 +111,21 @@ class MotionAwareMean(nn.Module):
         found = torch.cat([match, residual], dim=1)
         found = double(torch.cat([found, around(found)], dim=1))
         seen = torch.where(weight > 0, weight, 1.0).log()  # nothing is kept of an empty memory
-        inputs = torch.cat([found, seen, log_steps(step_s, weight)], dim=1)
-        kept = MOST * self.retention(inputs).sigmoid() * weight
+        steps = usual_steps(step_s, weight)
+        inputs = torch.cat([found, seen, steps.log()], dim=1)
+        kept = MOST ** steps.clamp(min=1.0) * self.retention(inputs).sigmoid() * weight
         mean = (q + kept * mean) / (1 + kept)
         return mean, PixelMemory(mean, 1 + kept, keys)
 
 
-def log_steps(step_s: StepS, like: torch.Tensor) -> torch.Tensor:
-    """Logarithm of how many usual steps a step [s] takes; a map like `like`, (B, 1, H, W).
+def usual_steps(step_s: StepS, like: torch.Tensor) -> torch.Tensor:
+    """How many usual steps a step [s] takes; a map like `like`, (B, 1, H, W).
 
     Stamps that repeat or stand at zero tell nothing: 0 s is a usual step.
     """
     step_s = torch.as_tensor(step_s, dtype=like.dtype, device=like.device).reshape(-1, 1, 1, 1)
     step_s = torch.where(step_s > 0, step_s, USUAL_STEP_S).clamp(*STEPS_S)
-    return (step_s / USUAL_STEP_S).log().expand_as(like)
+    return (step_s / USUAL_STEP_S).expand_as(like)
 
 
 def warp(maps: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

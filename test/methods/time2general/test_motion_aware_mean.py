@@ -12,7 +12,7 @@ import torch
 from t2g_core.images.motion import USUAL_STEP_S, Motion, motion, structure
 from t2g_core.methods.time2general.motion_aware_mean import MotionAwareMean, PixelMemory, warp
 
-STEP_S = 0.2
+STEP_S = USUAL_STEP_S
 CLASSES, HEIGHT, WIDTH = 3, 4, 6  # cells of stride 8; probabilities are twice as fine
 
 
@@ -40,12 +40,13 @@ def empty(module: MotionAwareMean, probs: torch.Tensor, keys: torch.Tensor) -> P
     return module.empty(probs.shape, keys.shape, probs.device)
 
 
-def test_untrained_it_is_a_running_mean():
+@pytest.mark.parametrize(("steps", "most"), [(1, 0.75), (3, 0.75**3), (0.5, 0.75)])
+def test_untrained_it_is_a_running_mean_as_long_in_seconds_at_slower_rates(steps, most):
     """p = (q_3 + r q_2 + r^2 q_1) / (1 + r + r^2), whatever frames look like."""
     module = MotionAwareMean(8)
     first, second, third = probs = random_probs(3)
-    means = of_clip(module, probs, STEP_S)
-    r = 0.75 * torch.tensor(3.0).sigmoid()
+    means = of_clip(module, probs, steps * USUAL_STEP_S)
+    r = most * torch.tensor(3.0).sigmoid()
     torch.testing.assert_close(means[0], first)
     torch.testing.assert_close(means[1], (second + r * first) / (1 + r))
     expected = (third + r * second + r * r * first) / (1 + r + r * r)
