@@ -66,5 +66,6 @@ class RunningMean(Method):
     ) -> tuple[torch.Tensor, MeanState]:
         """The mean (B, K, H/4, W/4) with the newest frame in it."""
         probs, inner = self.method.step(features, state.method, motion, step_s)
+        probs = probs.float()  # a head alone gives bf16 where the products are in it
         mean = torch.where(state.seen, torch.lerp(probs, state.mean, self.weight), probs)
         return mean, MeanState(inner, mean, torch.ones_like(state.seen))

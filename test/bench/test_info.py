@@ -167,7 +167,7 @@ def test_the_command_prints_the_zoom(capsys):
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "camvid: frames of 960x720, 768x576 at inference" in out
-    assert "things are 1 to 1.667 times as large as there, and up to 0 % of it" in out
+    assert "things are 0.8 to 1.667 times as large as there, and up to 0 % of it" in out
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["zoom"]["data"] == "camvid"
     assert main([*words, "--set", "train=null"]) == 2

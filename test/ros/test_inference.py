@@ -108,7 +108,7 @@ def test_a_model_that_is_swapped_in_starts_the_clips_anew(node, cameras, monkeyp
     inference = Inference(Model(first, "cpu", ""), to_rgb, lambda: read_parameters(node), print)
     published = []
     monkeypatch.setattr(
-        cameras[0].outputs, "publish", lambda *args: published.append((args[2], args[3]))
+        cameras[0].outputs, "publish", lambda *args: published.append((args[2], args[4]))
     )
     for number in range(4):
         if number == 2:

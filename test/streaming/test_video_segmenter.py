@@ -63,23 +63,24 @@ def test_a_frame_that_does_not_stay_gets_the_mask_it_would_get_and_leaves_no_tra
 
 
 def test_the_memory_is_told_how_long_ago_the_frame_was_that_stayed():
-    """By a gate that keeps all of a second ago and nothing of two seconds ago."""
+    """By a gate that keeps all of one usual step ago and nothing of two."""
     segmenter = small_segmenter()
     gate = segmenter.runtime.method.head.pixel_memory.retention
     with torch.no_grad():
         for parameter in gate.parameters():
             parameter.zero_()
-        gate[0].weight[0, 5], gate[0].bias[0] = 10.0, -10 * math.log(15 * 1.2)
+        gate[0].weight[0, 5], gate[0].bias[0] = 10.0, -10 * math.log(1.2)
         gate[-1].weight[0, 0], gate[-1].bias[0] = -50.0, 10.0
     first, passing, last = images([(60, 90)] * 3)
     video = VideoSegmenter(segmenter)
     found = [
-        video.segment(frame, FrameInfo((k + 5) * NS, (60, 90)), 3.0, ClipStride(frames=2))
+        video.segment(frame, FrameInfo((k + 5) * NS // 15, (60, 90)), 3.0, ClipStride(frames=2))
         for k, frame in enumerate((first, passing, last))
     ]
     _, state = segmenter.step(first, segmenter.start())
-    for result, frame, seconds in zip(found[1:], (passing, last), (1.0, 2.0), strict=True):
-        both = {s: segmenter.step(frame, state, s)[0].confidence for s in (1.0, 2.0)}
+    steps_s = [(found_ns - 5 * NS // 15) / NS for found_ns in (6 * NS // 15, 7 * NS // 15)]
+    for result, frame, seconds in zip(found[1:], (passing, last), steps_s, strict=True):
+        both = {s: segmenter.step(frame, state, s)[0].confidence for s in steps_s}
         np.testing.assert_array_equal(result.result.confidence, both.pop(seconds))
         assert (both.popitem()[1] != result.result.confidence).mean() > 0.02
 
