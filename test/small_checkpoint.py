@@ -14,7 +14,14 @@ from t2g_core.config import read_config
 from t2g_core.labels import CAMVID_CLASSES
 
 CONFIG = Path(__file__).parent.parent / "config" / "time2general_small.yaml"
-SMALL_SIZES = {"num_queries": 12, "dim": 32, "pixel_dim": 16, "num_blocks": 2, "ffn_dim": 32}
+SMALL_SIZES = {
+    "num_queries": 12,
+    "dim": 32,
+    "pixel_dim": 16,
+    "num_blocks": 2,
+    "ffn_dim": 32,
+    "stem": 8,
+}
 
 
 def write_vit_s_checkpoint(path: Path, seed: int = 1, clip_length: int = 8) -> None:
