@@ -20,7 +20,7 @@ SMALL_SIZES = {
     "pixel_dim": 16,
     "num_blocks": 2,
     "ffn_dim": 32,
-    "stem": 8,
+    "stem": 0,
 }
 
 
