@@ -14,6 +14,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
+from t2g_core.health.stream_health import FoundSince, FrameHealth
+from t2g_core.health.timing_watch import TimingWatch
+from t2g_core.streaming.continuity import NS
 from t2g_ros.image_input import ImageInput, check_message
 from t2g_ros.log import Log, shortened
 from t2g_ros.outputs import Outputs
@@ -48,6 +51,8 @@ class Camera:
         self.name = name
         self.statistics = StreamStatistics(time.monotonic())
         self.last_snapshot = self.statistics.snapshot(time.monotonic())
+        self.timing, self.found = TimingWatch(), FoundSince()
+        self.health: FrameHealth | None = None  # of the last mask
         self.enabled = True
         self.reset_asked = False
         self.log = Log(node.get_logger().get_child(name) if name else node.get_logger())
@@ -115,6 +120,7 @@ class Camera:
             return
         if self._images is None:
             self.statistics.listening_from(time.monotonic())
+            self.timing.reset()
             self._images = self._open_images()
         self._images.match_publishers()
 
@@ -134,6 +140,8 @@ class Camera:
     def _on_image(self, message: Image | CompressedImage) -> None:
         arrival_s = time.monotonic()
         self.statistics.image_received(arrival_s)
+        stamp = message.header.stamp
+        self.found.add(self.timing.update(stamp.sec * NS + stamp.nanosec))
         try:
             check_message(message)
         except ValueError as error:

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from t2g_core.health.findings import Finding, Level
+from t2g_core.health.stream_health import FrameHealth
 from t2g_ros.stream_statistics import BAD_IMAGE, INFERENCE_ERROR, StatisticsSnapshot
 
 UNCONFIGURED, LOADING, INACTIVE = "unconfigured", "loading", "inactive"
@@ -29,6 +32,9 @@ class NodeHealth:
         warnings: what the model's runtime was asked for and did not get.
         enabled: False while someone has switched segmentation off.
         subscribed: False while nobody subscribes to the outputs and the parameter lazy is true.
+        findings: what was found wrong with images and masks since the last status, what explains
+            the others first.
+        last_mask: figures of the last mask; None before the first.
     """
 
     state: str
@@ -42,6 +48,8 @@ class NodeHealth:
     warnings: tuple[str, ...] = ()
     enabled: bool = True
     subscribed: bool = True
+    findings: tuple[Finding, ...] = ()
+    last_mask: FrameHealth | None = None
 
 
 def diagnostic_status(
@@ -76,12 +84,17 @@ def judge(
         return DiagnosticStatus.OK, "nobody subscribes to the outputs (parameter lazy)"
     if now.unanswered_s > health.no_mask_error_s:
         return DiagnosticStatus.ERROR, f"images come, but no mask for {now.unanswered_s:.0f} s"
+    sentences = "; ".join(finding.sentence for finding in health.findings)
+    if any(finding.level == Level.ERROR for finding in health.findings):
+        return DiagnosticStatus.ERROR, sentences
     if now.lost > before.lost:
         return DiagnosticStatus.WARN, f"{now.lost - before.lost} images were lost on their way"
     if unreadable:
         return DiagnosticStatus.WARN, f"{unreadable} images cannot be read: {now.last_error}"
     if now.silence_s > health.no_image_warning_s:
         return DiagnosticStatus.WARN, f"no image on {health.image_topic} for {now.silence_s:.0f} s"
+    if sentences:
+        return DiagnosticStatus.WARN, sentences
     if health.warnings:
         return DiagnosticStatus.WARN, "; ".join(health.warnings)
     rates = f"{now.mask_rate_hz:.1f} masks/s of {now.input_rate_hz:.1f} images/s"
@@ -101,9 +114,16 @@ def values(health: NodeHealth, now: StatisticsSnapshot) -> dict[str, str]:
         "latency_p50_ms": f"{now.latency_p50_ms:.1f}",
         "latency_p95_ms": f"{now.latency_p95_ms:.1f}",
         "silence_s": f"{now.silence_s:.1f}",
+        "findings": ", ".join(finding.kind for finding in health.findings),
+        **_figures(health.last_mask),
         "last_error": now.last_error,
         "image_topic": health.image_topic,
         "reliability": health.reliability,
         "checkpoint": health.checkpoint,
         "device": health.device,
     }
+
+
+def _figures(mask: FrameHealth | None) -> dict[str, str]:
+    names = "flicker", "confidence", "confidence_drop", "confidence_trend"
+    return {name: f"{math.nan if mask is None else getattr(mask, name):.4f}" for name in names}

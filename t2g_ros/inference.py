@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
-from t2g_core.metrics.mask_stability import MaskStability
+from t2g_core.health.stream_health import StreamHealth
 from t2g_core.streaming import continuity
 from t2g_core.streaming.continuity import NS, FrameInfo, Reset
 from t2g_core.streaming.streaming_segmenter import EncodedFrame
@@ -42,7 +42,7 @@ class Inference:
         self._model = self._next = model
         self._decode, self._read_parameters = decode, read_parameters
         self._videos: dict[Camera, VideoSegmenter] = {}
-        self._stability: dict[Camera, MaskStability] = {}
+        self._health: dict[Camera, StreamHealth] = {}
         self._failures = 0
         self._stopped = False
         self._worker: Worker[Frame] = Worker(self._segment, give_up)
@@ -63,7 +63,7 @@ class Inference:
 
     def _segment(self, frames: list[Frame]) -> None:
         if self._model is not self._next:
-            self._model, self._videos, self._stability = self._next, {}, {}
+            self._model, self._videos, self._health = self._next, {}, {}
         readable = [(frame, image) for frame in frames if (image := self._read(frame)) is not None]
         if not readable:
             return
@@ -108,13 +108,12 @@ class Inference:
         if segmented.reset is not None:
             reset = segmented.reset
             camera.log.info(reset.reason, f"memory emptied: {reset.detail}")
-        stability = self._stability_of(camera, parameters.consistency_window)
-        if segmented.reset is not None:
-            stability.reset()
-        report = stability.update(segmented.result.mask, stamp_ns)
-        camera.outputs.publish(
-            header, image, segmented, report, self._model.segmenter, parameters.overlay_opacity
+        health = self._health_of(camera, parameters.consistency_window).update(
+            image, segmented, stamp_ns, parameters.health_limits, parameters.motion_correction
         )
+        camera.health = health
+        camera.found.add(health.findings)
+        camera.outputs.publish(header, image, segmented, health, self._model.segmenter, parameters)
         camera.statistics.mask_published(frame.arrival_s, time.monotonic())
         self._failures = 0
 
@@ -123,11 +122,10 @@ class Inference:
             self._videos[camera] = VideoSegmenter(self._model.segmenter)
         return self._videos[camera]
 
-    def _stability_of(self, camera: Camera, window: int) -> MaskStability:
-        if camera not in self._stability:
-            classes = len(self._model.segmenter.class_names)
-            self._stability[camera] = MaskStability(classes, window)
-        return self._stability[camera]
+    def _health_of(self, camera: Camera, window: int) -> StreamHealth:
+        if camera not in self._health:
+            self._health[camera] = StreamHealth(self._model.segmenter, window)
+        return self._health[camera]
 
     def _drop_failed(self, camera: Camera, error: Exception) -> None:
         sentence = f"{type(error).__name__}: {error}"

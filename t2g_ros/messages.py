@@ -10,9 +10,8 @@ import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
 
-from t2g_core.metrics.mask_stability import MaskStabilityReport
+from t2g_core.health.stream_health import FrameHealth
 from t2g_core.streaming.continuity import Reset
-from t2g_core.streaming.streaming_segmenter import SegmentationResult
 from t2g_core.streaming.video_segmenter import SegmentedFrame
 from t2g_ros.msg import ClassList, TemporalConsistency
 
@@ -48,29 +47,27 @@ def class_list_message(
 
 def temporal_consistency_message(
     frame: SegmentedFrame,
-    report: MaskStabilityReport,
+    health: FrameHealth,
+    motion_corrected: bool,
     class_names: tuple[str, ...],
     header: Header,
 ) -> TemporalConsistency:
     """The message that goes with a mask; `header` is the image's."""
-    reset = frame.reset or Reset("none", "")
+    reset, report = frame.reset or Reset("none", ""), health.report
     return TemporalConsistency(
         header=header,
         interval_s=report.interval_s,
+        motion_corrected=motion_corrected,
+        compared_share=report.compared_share,
         agreement=report.agreement,
         stable_share=report.stable_share,
         window_fill=report.fill,
         window_length=report.window,
         class_names=list(class_names),
         flicker=report.flicker.tolist(),
-        mean_confidence=mean_confidence(frame.result),
+        mean_confidence=health.confidence,
         memory_fill=math.nan if frame.memory_fill is None else frame.memory_fill,
         remembered=frame.stays,
         reset_reason=getattr(TemporalConsistency, f"RESET_{reset.reason.upper()}"),
         reset_detail=reset.detail,
     )
-
-
-def mean_confidence(result: SegmentationResult) -> float:
-    """Mean probability of the winning class over all pixels, 0..1."""
-    return float(result.confidence.mean() / 255)

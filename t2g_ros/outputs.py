@@ -12,15 +12,16 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from t2g_core.health.stream_health import FrameHealth
 from t2g_core.images.overlay import overlay
 from t2g_core.metrics.flicker_map import FlickerMap
-from t2g_core.metrics.mask_stability import MaskStabilityReport
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.streaming.video_segmenter import SegmentedFrame
 from t2g_ros.camera_info import CameraInfoRelay
 from t2g_ros.input_watch import unserved_subscriber
 from t2g_ros.messages import class_list_message, image_message, temporal_consistency_message
 from t2g_ros.msg import ClassList, TemporalConsistency
+from t2g_ros.parameters import SegmenterParameters
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass
@@ -69,15 +70,17 @@ class Outputs:
         header: Header,
         image: np.ndarray,
         frame: SegmentedFrame,
-        report: MaskStabilityReport,
+        health: FrameHealth,
         segmenter: StreamingSegmenter,
-        overlay_opacity: float,
+        parameters: SegmenterParameters,
     ) -> None:
         """Publish everything for one image, (H, W, 3) uint8 RGB; header is that of its message."""
         mask = frame.result.mask
         self._mask.publish(image_message(mask, "mono8", header))
         self._consistency.publish(
-            temporal_consistency_message(frame, report, segmenter.class_names, header)
+            temporal_consistency_message(
+                frame, health, parameters.motion_correction, segmenter.class_names, header
+            )
         )
         self._camera_info.publish(header)
         watched = self._instability.get_subscription_count() > 0
@@ -89,7 +92,7 @@ class Outputs:
         if self._confidence.get_subscription_count():
             self._confidence.publish(image_message(frame.result.confidence, "mono8", header))
         if self._overlay.get_subscription_count():
-            painted = overlay(image, mask, segmenter.palette, overlay_opacity)
+            painted = overlay(image, mask, segmenter.palette, parameters.overlay_opacity)
             self._overlay.publish(image_message(painted, "rgb8", header))
 
     def _publisher(self, message_type: type, topic: str) -> Publisher:

@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from t2g_core.device import PRECISIONS, check_device_name, check_precision_name
+from t2g_core.health.limits import HealthLimits
 from t2g_core.images.windows import read_windows
 from t2g_core.metrics.mask_stability import MAX_WINDOW
 from t2g_core.runtime.manifest import is_export
@@ -51,6 +52,7 @@ def parameter(
 
 
 at_start = partial(parameter, at_start=True)
+LIMITS = HealthLimits()
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,50 @@ class SegmenterParameters:
         "measured.",
         bounds=(2, MAX_WINDOW),
     )
+    motion_correction: bool = parameter(
+        True,
+        "Whether a mask is compared with the previous one moved along the optical flow. false: "
+        "place by place, which saves the flow where the model computes none itself.",
+    )
+    flicker_warning: float = parameter(
+        LIMITS.flicker_warning,
+        "Warn when more of the compared pixels change class from one mask to the next, mean over 8 "
+        "masks. 0: never.",
+        bounds=(0.0, 1.0),
+    )
+    flicker_error: float = parameter(
+        LIMITS.flicker_error, "As flicker_warning, an error.", bounds=(0.0, 1.0)
+    )
+    confidence_drop_warning: float = parameter(
+        LIMITS.confidence_drop_warning,
+        "Warn when the mean probability of the winning class, over 8 masks, lies further below the "
+        "one on the domain that the model was trained for. 0: never.",
+        bounds=(0.0, 1.0),
+    )
+    confidence_drop_error: float = parameter(
+        LIMITS.confidence_drop_error, "As confidence_drop_warning, an error.", bounds=(0.0, 1.0)
+    )
+    overexposed_error: float = parameter(
+        LIMITS.overexposed_error,
+        "Report an error when more of the image is burnt out. 0: never.",
+        bounds=(0.0, 1.0),
+    )
+    blur_warning: float = parameter(
+        LIMITS.blur_warning,
+        "Warn when the image has less than this share of the fine detail that it usually has. 0: "
+        "never.",
+        bounds=(0.0, 1.0),
+    )
+    dirt_warning: float = parameter(
+        LIMITS.dirt_warning,
+        "Warn when more of the image has lost its detail while the rest has not. 0: never.",
+        bounds=(0.0, 1.0),
+    )
+    frozen_images: int = parameter(
+        LIMITS.frozen_images,
+        "Equal images in a row that are an error. 0: never.",
+        bounds=(0, 1000),
+    )
     max_gap_s: float = parameter(
         MAX_GAP_S,
         "Largest time between the stamps of two segmented images of one clip [s]. A larger one "
@@ -166,6 +212,13 @@ class SegmenterParameters:
         "[s].",
         bounds=(0.1, 3600.0),
     )
+
+    @property
+    def health_limits(self) -> HealthLimits:
+        """Those of the parameters that are limits."""
+        return HealthLimits(
+            **{each.name: getattr(self, each.name) for each in fields(HealthLimits)}
+        )
 
 
 def declare_parameters(node: Node) -> None:

@@ -290,6 +290,8 @@ class Segmenter(LifecycleNode):
             warnings=self._model.segmenter.runtime.warnings if self._model else (),
             enabled=camera.enabled,
             subscribed=camera.is_subscribed or self._state != RUNNING,
+            findings=tuple(camera.found.take()),
+            last_mask=camera.health,
         )
         own = f"{self.get_fully_qualified_name()}{'/' if camera.name else ''}{camera.name}"
         before, camera.last_snapshot = camera.last_snapshot, snapshot

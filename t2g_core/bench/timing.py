@@ -142,7 +142,7 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
     state = segmenter.start()
     for _ in range(segmenter.clip_length):
         _, state = segmenter.step_encoded(encoded, state)
-    probs, _ = segmenter.decode(encoded, state)
+    probs, _ = segmenter.step_probs(encoded, state)
     side = torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=segmenter.device)
     side = side.to(torch.bfloat16 if segmenter.precision == "bf16" else torch.float32)
     clip = [frame] * segmenter.clip_length
@@ -152,7 +152,7 @@ def parts_of(segmenter: StreamingSegmenter, config: Config) -> dict[str, Callabl
         PREPARE: lambda: segmenter.prepare(frame),
         **follows,
         ENCODER: lambda: encode_alone(segmenter, normalise(images)),
-        DECODE: lambda: segmenter.decode(encoded, state),
+        DECODE: lambda: segmenter.step_probs(encoded, state),
         FINISH: lambda: segmenter.to_result(probs, (width, height)),
         STEP: lambda: segmenter.step(frame, state),
         CLIP: lambda: segmenter.segment_clip(clip),

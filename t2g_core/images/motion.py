@@ -18,6 +18,7 @@ SMALLEST = 12  # pixels that a side of an image must have to be searched
 BOX = 17  # pixels of half the frame over which contrast is made alike
 NOISE = 2.0  # grey values; what varies less is no structure
 SPREAD = 40.0  # grey values of one standard deviation afterwards
+FOUND = 0.5  # standard deviations; content that differs less is taken for the same
 LUMA = np.float32([0.299, 0.587, 0.114])
 
 # What each value of a channel adds to a grey value, up to a constant. In the steps of the encoder's
@@ -66,6 +67,35 @@ def motion(now: np.ndarray, before: np.ndarray | None) -> Motion:
         return Motion(*(np.zeros(shape, np.float32) for shape in shapes))
     flow, residual = _motion_of_pair(now, before)
     return Motion(np.moveaxis(flow, -1, 0)[None], residual[None])
+
+
+class Origin(NamedTuple):
+    """Where the pixels of a map were in the map of the frame before, (H, W) each.
+
+    x, y: float32 places in pixels; found: whether the content was found again there.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    found: np.ndarray
+
+
+def origin(motion: Motion, height: int, width: int) -> Origin:
+    """`motion` of one pair (B = 1) for every pixel of a map of this size over the whole frame."""
+    size, (rows, columns) = (width, height), motion.flow.shape[-2:]
+    x, y = (cv2.resize(offsets, size) for offsets in motion.flow[0])
+    x = x * (width / columns) + np.arange(width, dtype=np.float32)
+    y = y * (height / rows) + np.arange(height, dtype=np.float32)[:, None]
+    found = cv2.resize(motion.residual[0, 0], size) < FOUND
+    return Origin(x, y, found & (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5))
+
+
+def moved(pixels: np.ndarray, origin: Origin, elsewhere: int) -> np.ndarray:
+    """A map (H, W) uint8 of the frame before as it would lie in this one: the nearest pixel of
+    where each one was, `elsewhere` where that was not found.
+    """
+    there = cv2.remap(pixels, origin.x, origin.y, cv2.INTER_NEAREST)
+    return np.where(origin.found, there, np.uint8(elsewhere))
 
 
 def motion_of_batch(now: np.ndarray, before: np.ndarray) -> Motion:

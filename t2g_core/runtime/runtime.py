@@ -24,11 +24,14 @@ class Labelling:
     """What a model's class ids mean, and the size of what it reads.
 
     input_size: width, height that give the area a frame is resized to. palette: RGB colours.
+    source_confidence: mean probability of the winning class on the domain that the model was
+    trained for [0..1]; None where nobody has measured it.
     """
 
     input_size: tuple[int, int]
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
+    source_confidence: float | None = None
 
 
 class Runtime(Protocol):

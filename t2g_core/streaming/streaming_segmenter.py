@@ -16,7 +16,7 @@ import numpy as np
 
 from t2g_core.device import AUTO
 from t2g_core.images.model_input import Prepared
-from t2g_core.images.motion import USUAL_STEP_S
+from t2g_core.images.motion import USUAL_STEP_S, Motion
 from t2g_core.images.windows import Windows, read_windows
 from t2g_core.runtime.runtime import Arrays, Labelling, Runtime
 
@@ -38,6 +38,8 @@ class StreamState:
     method: the method's state, None before the first frame. motion_image, size, input_size: of the
     frame that left it: what motion is found from, its width and height, those it was encoded at.
     memory_fill: share of its memory that the method has filled, 0 to 1; None: it does not say.
+    motion: the optical flow of that frame against the one whose state it followed, where the method
+    has found it; None for a method that follows no flow.
     """
 
     method: Any = None
@@ -45,6 +47,7 @@ class StreamState:
     size: tuple[int, int] | None = None
     input_size: tuple[int, int] | None = None
     memory_fill: float | None = None
+    motion: Motion | None = None
 
 
 @dataclass(frozen=True)
@@ -183,23 +186,27 @@ class StreamingSegmenter:
         self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
     ) -> tuple[Any, StreamState]:
         """`step_encoded` up to the runtime's probabilities (1, K, h, w), not yet enlarged."""
-        probs, after = self.decode(frame, state, step_s)
-        fill = self.runtime.memory_fill(after)
-        return probs, StreamState(after, frame.motion_image, frame.size, frame.input_size, fill)
-
-    def decode(
-        self, frame: EncodedFrame, state: StreamState, step_s: float = USUAL_STEP_S
-    ) -> tuple[Any, Any]:
-        """Probabilities (1, K, h, w) of the newest frame, and the method's state after it."""
+        motion = self._motion(frame, state)
         first = state.input_size is None
-        if not first and state.input_size != frame.input_size:
+        before = self.runtime.start(frame.features) if first else state.method
+        probs, after = self.runtime.step(frame.features, before, motion, step_s)
+        kept = StreamState(
+            after,
+            frame.motion_image,
+            frame.size,
+            frame.input_size,
+            self.runtime.memory_fill(after),
+            motion if isinstance(motion, Motion) else None,
+        )
+        return probs, kept
+
+    def _motion(self, frame: EncodedFrame, state: StreamState) -> Arrays:
+        if state.input_size is not None and state.input_size != frame.input_size:
             raise ValueError(
                 f"a frame of {frame.size[0]}x{frame.size[1]} pixels cannot follow one of "
                 f"{state.size[0]}x{state.size[1]}: expected the same shape, or a state of `start`"
             )
-        motion = self.runtime.motion(frame.motion_image, state.motion_image)
-        before = self.runtime.start(frame.features) if first else state.method
-        return self.runtime.step(frame.features, before, motion, step_s)
+        return self.runtime.motion(frame.motion_image, state.motion_image)
 
     def segment_clip(
         self, frames: Sequence[np.ndarray], step_s: float = USUAL_STEP_S

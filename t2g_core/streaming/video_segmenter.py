@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from t2g_core.images.motion import Motion
 from t2g_core.streaming.continuity import FIRST_FRAME, NS, FrameInfo, Reset, reset_between
 from t2g_core.streaming.streaming_segmenter import (
     EncodedFrame,
@@ -38,13 +39,15 @@ class SegmentedFrame:
     """A frame's result; `reset` says why the memory was emptied before it, None if not.
 
     memory_fill: share of its memory that the method had filled, 0 to 1, None where it does not say;
-    stays: whether later masks see this frame.
+    stays: whether later masks see this frame. motion: its optical flow against the video's frame
+    before it, where the method has found that; None else.
     """
 
     result: SegmentationResult
     memory_fill: float | None
     reset: Reset | None
     stays: bool = True
+    motion: Motion | None = None
 
 
 class VideoSegmenter:
@@ -85,10 +88,11 @@ class VideoSegmenter:
         stays = self._stays(frame, stride)
         result, state = self.segmenter.step_encoded(encoded, self._state, self._since_s(frame))
         reset, self._reset, self._previous = self._reset, None, frame
+        motion = state.motion if reset is None and self._passed == 0 else None
         self._passed += 1
         if stays:
             self._state, self._stayed_ns, self._passed = state, frame.stamp_ns, 0
-        return SegmentedFrame(result, state.memory_fill, reset, stays)
+        return SegmentedFrame(result, state.memory_fill, reset, stays, motion)
 
     def _stays(self, frame: FrameInfo, stride: ClipStride) -> bool:
         if self._previous is None:

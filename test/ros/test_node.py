@@ -30,9 +30,12 @@ from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
 from sensor_msgs.msg import Image
 from small_checkpoint import write_vit_s_checkpoint
 
+from t2g_core.health.limits import HealthLimits
+from t2g_core.health.stream_health import StreamHealth
 from t2g_core.images.overlay import overlay
-from t2g_core.metrics.mask_stability import MaskStability
+from t2g_core.streaming.continuity import FrameInfo
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
+from t2g_core.streaming.video_segmenter import VideoSegmenter
 from t2g_ros.msg import TemporalConsistency
 
 ROOT = Path(__file__).parents[2]
@@ -74,13 +77,14 @@ def array_of(message: Image) -> np.ndarray:
 def test_results_equal_the_offline_model_with_broken_images_in_between(harness, checkpoint):
     torch.set_num_threads(1)
     offline = StreamingSegmenter.from_checkpoint(checkpoint)
-    stability = MaskStability(len(offline.class_names), window=8)
-    state = offline.start()
+    video, health = VideoSegmenter(offline), StreamHealth(offline)
     bad_before = int(harness.values()["dropped_bad_image"])
     for number in range(8):
         image = picture(number)
-        result, state = offline.step(image, state, step_s=0.1)
-        report = stability.update(result.mask, (1000 + number) * 10**8)
+        stamp_ns = (1000 + number) * 10**8
+        segmented = video.segment(image, FrameInfo(stamp_ns, image.shape[:2]), max_gap_s=3.0)
+        result = segmented.result
+        report = health.update(image, segmented, stamp_ns, HealthLimits()).report
         message = message_of(image, 100.0 + number / 10)
         if number % 2:
             harness.images.publish(broken_messages()[number // 2])
@@ -97,11 +101,12 @@ def test_results_equal_the_offline_model_with_broken_images_in_between(harness, 
         painted = overlay(image, result.mask, offline.palette, opacity=0.5)
         np.testing.assert_array_equal(array_of(harness.overlay[0]), painted)
         told = harness.consistency[0]
-        for field in ("interval_s", "agreement", "stable_share", "flicker"):
+        for field in ("interval_s", "compared_share", "agreement", "stable_share", "flicker"):
             expected = getattr(report, field)
             np.testing.assert_allclose(getattr(told, field), expected, rtol=1e-5, err_msg=field)
+        assert told.motion_corrected
         assert tuple(told.class_names) == offline.class_names
-        assert told.memory_fill == pytest.approx(state.memory_fill)
+        assert told.memory_fill == pytest.approx(segmented.memory_fill)
         assert (told.window_fill, told.window_length) == (report.fill, 8)
         assert told.mean_confidence == pytest.approx(result.confidence.mean() / 255, abs=1e-6)
     assert len(np.unique(result.mask)) > 1  # or equality would prove little

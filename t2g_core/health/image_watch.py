@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: 2026 The t2g_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a camera's images are what they seem: dark, burnt out, frozen, blurred."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import cv2
+import numpy as np
+
+from t2g_core.health.findings import BLACKOUT, BLURRED, FROZEN, OVEREXPOSED, Finding, Level
+from t2g_core.health.limits import HealthLimits
+
+WIDTH = 320  # pixels; images are looked at no larger
+DARK = 24  # grey values; an image is black where hardly a pixel is brighter
+BRIGHT = 250  # grey values; a pixel is burnt out from here on
+LEARNED = 15  # images before sharpness is judged
+REMEMBERED = 60  # images that say how sharp the camera usually is
+TEXTURED = 0.8  # grey values of fine detail in a part of the image that usually has some
+LEAST_PARTS = 20  # of 192 with detail, to tell dirt
+COVERED = 0.3  # of a part's usual detail, against what the others have kept of theirs
+RECENT = 5  # images over which detail is averaged
+LONGEST = 300  # images for which what is found does not change what is usual
+
+
+class ImageSigns:
+    """Figures of one image.
+
+    small: (h, 320) uint8, its green channel; brightest: its 98th percentile [0..255]; burnt_out:
+    share of pixels that are; fine, coarse: (12, 16) float32, contrast of details of one and of four
+    pixels of it in each part of the image, grey values.
+    """
+
+    def __init__(self, image: np.ndarray) -> None:
+        """image: (H, W, 3) uint8 RGB."""
+        height, width = image.shape[:2]
+        size = WIDTH, max(1, round(WIDTH * height / width))
+        self.small = cv2.resize(cv2.extractChannel(image, 1), size, interpolation=cv2.INTER_AREA)
+        self.brightest = float(np.percentile(self.small, 98))
+        self.burnt_out = float((self.small >= BRIGHT).mean())
+        grey = self.small.astype(np.float32)
+        soft = cv2.GaussianBlur(grey, (0, 0), 1)
+        softer = cv2.GaussianBlur(soft, (0, 0), 3)
+        self.fine, self.coarse = (
+            cv2.resize(np.abs(band), (16, 12), interpolation=cv2.INTER_AREA)
+            for band in (grey - soft, soft - softer)
+        )
+
+    @property
+    def sharpness(self) -> float:
+        """Fine detail against coarser; haze takes as much of both."""
+        return float(self.fine.mean() / (self.coarse.mean() + 1e-6))
+
+
+class ImageWatch:
+    """Takes every image of one camera and says what is wrong with it.
+
+    How sharp images usually are is learned from the stream itself: the median of the last sixty,
+    those left out that were found to be blurred.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream: the next image is the first of another one."""
+        self._last: np.ndarray | None = None
+        self._alike = 1
+        self._usual: deque[ImageSigns] = deque(maxlen=REMEMBERED)
+        self._recent: deque[ImageSigns] = deque(maxlen=RECENT)
+        self._found = 0  # blurred images in a row
+
+    def update(self, signs: ImageSigns, limits: HealthLimits) -> list[Finding]:
+        """Take the next image's figures; what is wrong now, the worst first."""
+        alike = self._last is not None and np.array_equal(self._last, signs.small)
+        self._alike, self._last = self._alike + 1 if alike else 1, signs.small
+        if signs.brightest < DARK:
+            sentence = f"the image is black: 98 % of it is darker than {signs.brightest:.0f} of 255"
+            return [Finding(BLACKOUT, Level.ERROR, sentence)]
+        if limits.overexposed_error and signs.burnt_out > limits.overexposed_error:
+            sentence = f"{100 * signs.burnt_out:.0f} % of the image is overexposed"
+            return [Finding(OVEREXPOSED, Level.ERROR, sentence)]
+        if limits.frozen_images and self._alike >= limits.frozen_images:
+            sentence = f"the last {self._alike} images are the same, though their stamps go on"
+            return [Finding(FROZEN, Level.ERROR, sentence)]
+        return self._blur(signs, limits)
+
+    def _blur(self, signs: ImageSigns, limits: HealthLimits) -> list[Finding]:
+        self._recent.append(signs)
+        sentence = self._blur_sentence(limits) if len(self._usual) >= LEARNED else ""
+        self._found = self._found + 1 if sentence else 0
+        if not sentence or self._found > LONGEST:
+            self._usual.append(signs)
+        return [Finding(BLURRED, Level.WARN, sentence)] if sentence else []
+
+    def _blur_sentence(self, limits: HealthLimits) -> str:
+        """What has become of the image's detail; empty where that is as usual."""
+        usual = np.median([signs.sharpness for signs in self._usual])
+        now = np.mean([signs.sharpness for signs in self._recent])
+        if now < limits.blur_warning * usual:
+            return (
+                f"the image is blurred: its fine detail is {100 * now / usual:.0f} % of the usual"
+            )
+        detail = np.median([signs.fine for signs in self._usual], axis=0)
+        kept = np.mean([signs.fine for signs in self._recent], axis=0) / (detail + 1e-6)
+        textured = detail > TEXTURED
+        if textured.sum() < LEAST_PARTS:
+            return ""
+        covered = (kept[textured] < COVERED * np.median(kept[textured])).mean()
+        if limits.dirt_warning and covered > limits.dirt_warning:
+            return (
+                f"{100 * covered:.0f} % of the image has lost its detail and the rest has not: "
+                "dirt on the lens?"
+            )
+        return ""
