@@ -32,7 +32,7 @@ class Checkpoint:
 
     config: without the section `train`. class_names, palette: what class ids mean, RGB colours.
     trained: the method's trained weights and statistics by name, float32; no frozen weight. note:
-    provenance and licence of the training data.
+    provenance and licence of the training data. source_confidence: see `Labelling`.
     """
 
     config: Config
@@ -40,11 +40,14 @@ class Checkpoint:
     palette: tuple[tuple[int, int, int], ...]
     trained: dict[str, torch.Tensor]
     note: str = ""
+    source_confidence: float | None = None
 
     @property
     def labelling(self) -> Labelling:
-        """Input size, classes and colours."""
-        return Labelling(self.config.input_size, self.class_names, self.palette)
+        """Input size, classes, colours and usual confidence."""
+        return Labelling(
+            self.config.input_size, self.class_names, self.palette, self.source_confidence
+        )
 
     def build(
         self,
@@ -104,6 +107,21 @@ def save_checkpoint(
         save_file(tensors, partial, metadata={k: json.dumps(v) for k, v in metadata.items()})
 
 
+def record_source_confidence(path: str | Path, confidence: float) -> None:
+    """Write into a checkpoint how sure it is on its own domain, see `Labelling`.
+
+    Raises:
+        FileNotFoundError, ValueError: see `load_checkpoint`.
+    """
+    load_checkpoint(path)  # or say what is wrong with it
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with replacing(path) as partial:
+        metadata["source_confidence"] = json.dumps(round(confidence, 4))
+        save_file(tensors, partial, metadata=metadata)
+
+
 def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     """Read a checkpoint; None reads the shipped one.
 
@@ -136,7 +154,8 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     if broken:
         raise ValueError(f"{path}: weights that are no numbers, the first in {broken[0]}")
     tensors = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
-    return Checkpoint(config, names, palette, tensors, str(metadata.get("note", "")))
+    note, confidence = str(metadata.get("note", "")), metadata.get("source_confidence")
+    return Checkpoint(config, names, palette, tensors, note, confidence)
 
 
 def _converted(metadata: dict) -> dict:
@@ -225,6 +244,9 @@ def _from_header(
         isinstance(palette, list) and len(palette) == len(names) and all(map(is_colour, palette))
     ):
         raise ValueError(f"palette: expected {len(names)} colours of three values from 0 to 255")
+    confidence = metadata.get("source_confidence")
+    if confidence is not None and not is_share(confidence):
+        raise ValueError(f"source_confidence: expected a number from 0 to 1, got {confidence!r}")
     return config, tuple(names), tuple(tuple(colour) for colour in palette)
 
 
@@ -244,6 +266,10 @@ def _check_shapes(config: Config, num_classes: int, found: dict[str, list[int]])
 
 def all_text(names: list) -> bool:
     return all(isinstance(name, str) for name in names)
+
+
+def is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def is_colour(colour: object) -> bool:

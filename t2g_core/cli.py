@@ -17,6 +17,10 @@ from t2g_core.processor import let_waiting_threads_sleep, set_threads
 COMMANDS = {
     "train": ("t2g_core.training.train", "train a model on one labelled source domain"),
     "eval": ("t2g_core.evaluation.command", "accuracy and video consistency of checkpoints"),
+    "confidence": (
+        "t2g_core.evaluation.source_confidence",
+        "how sure a checkpoint is on its own domain, kept in it for the diagnostics",
+    ),
     "ablate": ("t2g_core.training.ablate", "train and evaluate configs under seeds, one table"),
     "compare": ("t2g_core.compare.command", "train, try and time methods by a plan, one report"),
     "data": (

@@ -21,7 +21,7 @@ from small_model import (
 )
 from torch.nn import functional as F
 
-from t2g_core.checkpoint import SHIPPED, load_checkpoint
+from t2g_core.checkpoint import SHIPPED, load_checkpoint, record_source_confidence
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.methods.time2general.pixel_fusion import PixelMaps
 from t2g_core.torch_runtime import TorchRuntime
@@ -223,3 +223,21 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     path = rewritten(tmp_path / "model.safetensors", tensors)
     with pytest.raises(ValueError, match=f"{path}: weights that are no numbers.*{name}"):
         load_checkpoint(path)
+
+
+def test_how_sure_it_is_on_its_own_domain_is_kept_in_the_header(tmp_path):
+    path = tmp_path / "model.safetensors"
+    write_small_checkpoint(path, "linear")
+    before = load_checkpoint(path)
+    assert before.labelling.source_confidence is None
+    record_source_confidence(path, 0.93217)
+    after = load_checkpoint(path)
+    assert after.labelling.source_confidence == 0.9322
+    assert all(torch.equal(before.trained[name], after.trained[name]) for name in before.trained)
+    record_source_confidence(path, 1.5)
+    with pytest.raises(ValueError, match="source_confidence: expected a number from 0 to 1"):
+        load_checkpoint(path)
+
+
+def test_the_shipped_one_knows_it():
+    assert 0.9 < load_checkpoint().labelling.source_confidence < 1

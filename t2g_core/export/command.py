@@ -169,6 +169,7 @@ def export(
             source=sha256(source),
             note=found.note,
             versions=installed(PACKAGES),
+            source_confidence=found.source_confidence,
             averages_positions=found.config.encoder.patch_resize == PSEUDO_INVERSE,
         )
         manifest.write(folder)

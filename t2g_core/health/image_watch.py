@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,33 +25,48 @@ RECENT = 5  # images over which detail is averaged
 LONGEST = 300  # images for which what is found does not change what is usual
 
 
-class ImageSigns:
+class Detail(NamedTuple):
+    """How much detail an image has.
+
+    sharpness: contrast of details of one pixel over those of four; haze takes as much of both. fine:
+    (12, 16) float32, the former in each part of the image, grey values.
+    """
+
+    sharpness: float
+    fine: np.ndarray
+
+
+class ImageSigns(NamedTuple):
     """Figures of one image.
 
     small: (h, 320) uint8, its green channel; brightest: its 98th percentile [0..255]; burnt_out:
-    share of pixels that are; fine, coarse: (12, 16) float32, contrast of details of one and of four
-    pixels of it in each part of the image, grey values.
+    share of pixels that are [0..1]; detail: see `Detail`.
     """
 
-    def __init__(self, image: np.ndarray) -> None:
-        """image: (H, W, 3) uint8 RGB."""
-        height, width = image.shape[:2]
-        size = WIDTH, max(1, round(WIDTH * height / width))
-        self.small = cv2.resize(cv2.extractChannel(image, 1), size, interpolation=cv2.INTER_AREA)
-        self.brightest = float(np.percentile(self.small, 98))
-        self.burnt_out = float((self.small >= BRIGHT).mean())
-        grey = self.small.astype(np.float32)
-        soft = cv2.GaussianBlur(grey, (0, 0), 1)
-        softer = cv2.GaussianBlur(soft, (0, 0), 3)
-        self.fine, self.coarse = (
-            cv2.resize(np.abs(band), (16, 12), interpolation=cv2.INTER_AREA)
-            for band in (grey - soft, soft - softer)
-        )
+    small: np.ndarray
+    brightest: float
+    burnt_out: float
+    detail: Detail
 
-    @property
-    def sharpness(self) -> float:
-        """Fine detail against coarser; haze takes as much of both."""
-        return float(self.fine.mean() / (self.coarse.mean() + 1e-6))
+
+def signs_of(image: np.ndarray) -> ImageSigns:
+    """image: (H, W, 3) uint8 RGB."""
+    height, width = image.shape[:2]
+    size = WIDTH, max(1, round(WIDTH * height / width))
+    small = cv2.resize(cv2.extractChannel(image, 1), size, interpolation=cv2.INTER_AREA)
+    grey = small.astype(np.float32)
+    soft = cv2.GaussianBlur(grey, (0, 0), 1)
+    softer = cv2.GaussianBlur(soft, (0, 0), 3)
+    fine, coarse = (
+        cv2.resize(np.abs(band), (16, 12), interpolation=cv2.INTER_AREA)
+        for band in (grey - soft, soft - softer)
+    )
+    return ImageSigns(
+        small,
+        brightest=float(np.percentile(small, 98)),
+        burnt_out=float((small >= BRIGHT).mean()),
+        detail=Detail(float(fine.mean() / (coarse.mean() + 1e-6)), fine),
+    )
 
 
 class ImageWatch:
@@ -67,8 +83,8 @@ class ImageWatch:
         """Forget the stream: the next image is the first of another one."""
         self._last: np.ndarray | None = None
         self._alike = 1
-        self._usual: deque[ImageSigns] = deque(maxlen=REMEMBERED)
-        self._recent: deque[ImageSigns] = deque(maxlen=RECENT)
+        self._usual: deque[Detail] = deque(maxlen=REMEMBERED)
+        self._recent: deque[Detail] = deque(maxlen=RECENT)
         self._found = 0  # blurred images in a row
 
     def update(self, signs: ImageSigns, limits: HealthLimits) -> list[Finding]:
@@ -84,26 +100,26 @@ class ImageWatch:
         if limits.frozen_images and self._alike >= limits.frozen_images:
             sentence = f"the last {self._alike} images are the same, though their stamps go on"
             return [Finding(FROZEN, Level.ERROR, sentence)]
-        return self._blur(signs, limits)
+        return self._blur(signs.detail, limits)
 
-    def _blur(self, signs: ImageSigns, limits: HealthLimits) -> list[Finding]:
-        self._recent.append(signs)
+    def _blur(self, detail: Detail, limits: HealthLimits) -> list[Finding]:
+        self._recent.append(detail)
         sentence = self._blur_sentence(limits) if len(self._usual) >= LEARNED else ""
         self._found = self._found + 1 if sentence else 0
         if not sentence or self._found > LONGEST:
-            self._usual.append(signs)
+            self._usual.append(detail)
         return [Finding(BLURRED, Level.WARN, sentence)] if sentence else []
 
     def _blur_sentence(self, limits: HealthLimits) -> str:
         """What has become of the image's detail; empty where that is as usual."""
-        usual = np.median([signs.sharpness for signs in self._usual])
-        now = np.mean([signs.sharpness for signs in self._recent])
+        usual = np.median([one.sharpness for one in self._usual])
+        now = np.mean([one.sharpness for one in self._recent])
         if now < limits.blur_warning * usual:
             return (
                 f"the image is blurred: its fine detail is {100 * now / usual:.0f} % of the usual"
             )
-        detail = np.median([signs.fine for signs in self._usual], axis=0)
-        kept = np.mean([signs.fine for signs in self._recent], axis=0) / (detail + 1e-6)
+        detail = np.median([one.fine for one in self._usual], axis=0)
+        kept = np.mean([one.fine for one in self._recent], axis=0) / (detail + 1e-6)
         textured = detail > TEXTURED
         if textured.sum() < LEAST_PARTS:
             return ""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from t2g_core.health.findings import KINDS, Finding
-from t2g_core.health.image_watch import ImageSigns, ImageWatch
+from t2g_core.health.image_watch import ImageWatch, signs_of
 from t2g_core.health.limits import HealthLimits
 from t2g_core.health.mask_watch import MaskWatch
 from t2g_core.metrics.mask_stability import MaskStability, MaskStabilityReport
@@ -74,7 +74,7 @@ class StreamHealth:
         mask = np.ascontiguousarray(result.mask[::step, ::step])
         report = self._stability.update(mask, stamp_ns, motion)
         confidence = float(result.confidence.mean() / 255)
-        found = self._images.update(ImageSigns(image), limits)
+        found = self._images.update(signs_of(image), limits)
         found += self._masks.update(report, confidence, stamp_ns, limits)
         watch = self._masks
         return FrameHealth(

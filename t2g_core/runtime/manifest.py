@@ -46,7 +46,8 @@ class Manifest:
     and the state. count: name of the state that counts frames, of `clip_length`. files: SHA-256 by
     name. check: how far the graphs' streams were from PyTorch's. source: SHA-256 of the checkpoint.
     note: licence and provenance. versions: of what exported them. averages_positions: whether the
-    table of positions is averaged where it shrinks, see ``resampled``.
+    table of positions is averaged where it shrinks, see ``resampled``. source_confidence: see
+    `Labelling`.
     """
 
     class_names: tuple[str, ...]
@@ -71,12 +72,13 @@ class Manifest:
     versions: dict[str, str]
     check: dict[str, dict[str, float]] = field(default_factory=dict)
     averages_positions: bool = True
+    source_confidence: float | None = None
     format: str = FORMAT
 
     @property
     def labelling(self) -> Labelling:
-        """Input size, classes and colours."""
-        return Labelling(self.input_size, self.class_names, self.palette)
+        """Input size, classes, colours and usual confidence."""
+        return Labelling(self.input_size, self.class_names, self.palette, self.source_confidence)
 
     def write(self, folder: Path) -> None:
         """Write it into the folder."""

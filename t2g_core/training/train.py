@@ -19,12 +19,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from t2g_core.checkpoint import load_checkpoint, save_checkpoint
+from t2g_core.checkpoint import load_checkpoint, record_source_confidence, save_checkpoint
 from t2g_core.config import Config, load_config
 from t2g_core.data.datasets import NAMES, Dataset, open_dataset
 from t2g_core.data.video import Video
 from t2g_core.device import AUTO, find_device, peak_memory
 from t2g_core.evaluation.evaluate import evaluate_one
+from t2g_core.evaluation.source_confidence import ConfidenceMeter
 from t2g_core.images.files import picture_size
 from t2g_core.methods.method import Method
 from t2g_core.metrics.iou import miou
@@ -524,7 +525,8 @@ def validate(
     device: str,
     iteration: int,
 ) -> str:
-    """mIoU of the averaged weights on a few frames of split val, streaming.
+    """mIoU of the averaged weights on a few frames of split val, streaming; how sure they are there
+    is recorded in the checkpoint.
 
     The best so far is kept as best.safetensors beside it; the last one stays the result.
     """
@@ -532,8 +534,9 @@ def validate(
         return f"saved {path}"
     found = load_checkpoint(path)
     runtime = TorchRuntime(found.build(device, encoder=encoder), device)
-    segmenter = StreamingSegmenter(runtime, found.labelling)
+    segmenter = ConfidenceMeter(StreamingSegmenter(runtime, found.labelling))
     score = miou(evaluate_one(segmenter, [video], dataset.class_names).confmat)
+    record_source_confidence(path, segmenter.mean)
     best = keep_best(path, score, iteration)
     note = "the best so far" if best else f"the best is {100 * best_so_far(path.parent):.1f} %"
     return f"mIoU {100 * score:.1f} % on {len(video.frames)} frames of split val, {note}"
