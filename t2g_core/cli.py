@@ -34,6 +34,10 @@ COMMANDS = {
     ),
     "bench": ("t2g_core.bench.command", "time a streaming step beside its encoder, by part"),
     "export": ("t2g_core.export.command", "a checkpoint as ONNX graphs, checked against PyTorch"),
+    "faults": (
+        "t2g_core.faults.command",
+        "put faults into recordings and print what the diagnostics find",
+    ),
     "scene": ("t2g_core.street.command", "render the procedural street scene with labels"),
 }
 BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell reports it of other programs

@@ -164,6 +164,12 @@ class SegmenterParameters:
         "never.",
         bounds=(0.0, 1.0),
     )
+    contrast_warning: float = parameter(
+        LIMITS.contrast_warning,
+        "Warn when the image has less than this share of the contrast that it usually has. 0: "
+        "never.",
+        bounds=(0.0, 1.0),
+    )
     dirt_warning: float = parameter(
         LIMITS.dirt_warning,
         "Warn when more of the image has lost its detail while the rest has not. 0: never.",

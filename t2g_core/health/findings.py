@@ -11,6 +11,7 @@ BLACKOUT = "blackout"
 OVEREXPOSED = "overexposed"
 FROZEN = "frozen"
 BLURRED = "blurred"
+LOW_CONTRAST = "low_contrast"
 STAMPS_STAND_STILL = "stamps_stand_still"
 FRAME_DROPS = "frame_drops"
 RATE_FELL = "rate_fell"
@@ -23,11 +24,12 @@ KINDS = (
     OVEREXPOSED,
     FROZEN,
     BLURRED,
+    LOW_CONTRAST,
     STAMPS_STAND_STILL,
     RATE_FELL,
     FRAME_DROPS,
-    LOW_CONFIDENCE,
     FLICKER,
+    LOW_CONFIDENCE,
 )
 
 

@@ -10,7 +10,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from t2g_core.health.findings import BLACKOUT, BLURRED, FROZEN, OVEREXPOSED, Finding, Level
+from t2g_core.health.findings import (
+    BLACKOUT,
+    BLURRED,
+    FROZEN,
+    LOW_CONTRAST,
+    OVEREXPOSED,
+    Finding,
+    Level,
+)
 from t2g_core.health.limits import HealthLimits
 
 WIDTH = 320  # pixels; images are looked at no larger
@@ -28,12 +36,17 @@ LONGEST = 300  # images for which what is found does not change what is usual
 class Detail(NamedTuple):
     """How much detail an image has.
 
-    sharpness: contrast of details of one pixel over those of four; haze takes as much of both. fine:
-    (12, 16) float32, the former in each part of the image, grey values.
+    fine: (12, 16) float32, contrast of details of one pixel of the small image in each part of it;
+    contrast: of details of four pixels, mean over the image. Both in grey values.
     """
 
-    sharpness: float
     fine: np.ndarray
+    contrast: float
+
+    @property
+    def sharpness(self) -> float:
+        """Fine detail over coarser; haze takes as much of both."""
+        return float(self.fine.mean() / (self.contrast + 1e-6))
 
 
 class ImageSigns(NamedTuple):
@@ -57,15 +70,12 @@ def signs_of(image: np.ndarray) -> ImageSigns:
     grey = small.astype(np.float32)
     soft = cv2.GaussianBlur(grey, (0, 0), 1)
     softer = cv2.GaussianBlur(soft, (0, 0), 3)
-    fine, coarse = (
-        cv2.resize(np.abs(band), (16, 12), interpolation=cv2.INTER_AREA)
-        for band in (grey - soft, soft - softer)
-    )
+    fine = cv2.resize(np.abs(grey - soft), (16, 12), interpolation=cv2.INTER_AREA)
     return ImageSigns(
         small,
         brightest=float(np.percentile(small, 98)),
         burnt_out=float((small >= BRIGHT).mean()),
-        detail=Detail(float(fine.mean() / (coarse.mean() + 1e-6)), fine),
+        detail=Detail(fine, contrast=float(np.abs(soft - softer).mean())),
     )
 
 
@@ -104,29 +114,43 @@ class ImageWatch:
 
     def _blur(self, detail: Detail, limits: HealthLimits) -> list[Finding]:
         self._recent.append(detail)
-        sentence = self._blur_sentence(limits) if len(self._usual) >= LEARNED else ""
-        self._found = self._found + 1 if sentence else 0
-        if not sentence or self._found > LONGEST:
+        found = self._lost_detail(limits) if len(self._usual) >= LEARNED else []
+        self._found = self._found + 1 if found else 0
+        if not found or self._found > LONGEST:
             self._usual.append(detail)
-        return [Finding(BLURRED, Level.WARN, sentence)] if sentence else []
+        return found
 
-    def _blur_sentence(self, limits: HealthLimits) -> str:
-        """What has become of the image's detail; empty where that is as usual."""
-        usual = np.median([one.sharpness for one in self._usual])
-        now = np.mean([one.sharpness for one in self._recent])
-        if now < limits.blur_warning * usual:
-            return (
-                f"the image is blurred: its fine detail is {100 * now / usual:.0f} % of the usual"
+    def _lost_detail(self, limits: HealthLimits) -> list[Finding]:
+        """What has become of the image's detail, against what it usually has."""
+        sharpness = self._share_of_usual("sharpness")
+        if sharpness < limits.blur_warning:
+            sentence = f"the image is blurred: {100 * sharpness:.0f} % of the usual fine detail"
+            return [Finding(BLURRED, Level.WARN, sentence)]
+        contrast = self._share_of_usual("contrast")
+        if contrast < limits.contrast_warning:
+            sentence = (
+                f"the image has {100 * contrast:.0f} % of its usual contrast: fog, or a lens that "
+                "is steamed up?"
             )
-        detail = np.median([one.fine for one in self._usual], axis=0)
-        kept = np.mean([one.fine for one in self._recent], axis=0) / (detail + 1e-6)
-        textured = detail > TEXTURED
-        if textured.sum() < LEAST_PARTS:
-            return ""
-        covered = (kept[textured] < COVERED * np.median(kept[textured])).mean()
+            return [Finding(LOW_CONTRAST, Level.WARN, sentence)]
+        covered = self._covered()
         if limits.dirt_warning and covered > limits.dirt_warning:
-            return (
+            sentence = (
                 f"{100 * covered:.0f} % of the image has lost its detail and the rest has not: "
                 "dirt on the lens?"
             )
-        return ""
+            return [Finding(BLURRED, Level.WARN, sentence)]
+        return []
+
+    def _share_of_usual(self, name: str) -> float:
+        usual = np.median([getattr(one, name) for one in self._usual])
+        return float(np.mean([getattr(one, name) for one in self._recent]) / (usual + 1e-6))
+
+    def _covered(self) -> float:
+        """Share of the parts with detail that have lost it while most have not [0..1]."""
+        detail = np.median([one.fine for one in self._usual], axis=0)
+        kept = np.mean([one.fine for one in self._recent], axis=0) / (detail + 1e-6)
+        kept = kept[detail > TEXTURED]
+        if len(kept) < LEAST_PARTS:
+            return 0.0
+        return float((kept < COVERED * np.median(kept)).mean())

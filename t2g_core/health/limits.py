@@ -21,16 +21,19 @@ class HealthLimits:
         overexposed_error: share of burnt-out pixels [0..1].
         blur_warning: fine detail of the image, as a share of what it usually has, below which it
             is blurred [0..1].
+        contrast_warning: contrast of the image, as a share of what it usually has, below which it
+            is hazy [0..1].
         dirt_warning: share of the image that has lost its detail while the rest has not [0..1].
         frozen_images: equal images in a row that are an error.
     """
 
-    flicker_warning: float = 0.05
-    flicker_error: float = 0.15
+    flicker_warning: float = 0.08
+    flicker_error: float = 0.2
     confidence_drop_warning: float = 0.04
     confidence_drop_error: float = 0.2
     overexposed_error: float = 0.35
     blur_warning: float = 0.6
+    contrast_warning: float = 0.6
     dirt_warning: float = 0.15
     frozen_images: int = 5
 
