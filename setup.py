@@ -51,7 +51,8 @@ EXTRAS = {
         "mcap>=1.2,<2",
         "zstandard>=0.20,<1",
         "av>=12,<19",
-    ],  # also video files
+        "matplotlib>=3.8,<4",
+    ],  # also video files, and the report of `t2g segment`
     "export": [*TORCH, *ONNX_RUNTIME, "onnx>=1.16,<2", "onnxscript>=0.5,<1"],
 }
 ALL = ("train", "eval", "bags", "export", "openvino")

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from t2g_core import html
 from t2g_core.compare.costs import Cost
 from t2g_core.compare.plan import Plan
 from t2g_core.compare.report import Score, average, cost_table, margins_of, of_seeds, tables_of
@@ -19,14 +18,6 @@ from t2g_core.training.ablation_table import write_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 110rem; margin: 2rem auto;
-  padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; }
-td, th { border: 1px solid #ccc; padding: .25rem .6rem; text-align: left; white-space: nowrap; }
-th { background: #f2f2f2; } img { max-width: 100%; } .wide { overflow-x: auto; }
-"""
 
 
 def write_page(
@@ -48,52 +39,25 @@ def write_page(
         tables_of(scores).items(), dict.fromkeys((s.source, s.target) for s in scores), strict=True
     ):
         chosen = [s for s in scores if (s.source, s.target) == (source, target)]
-        parts += [f"<h2>{escape(title)}</h2>", table(lines)]
+        parts += [f"<h2>{escape(title)}</h2>", html.table(lines)]
         ahead = f"{plan.reference} minus the best of the other methods"
-        parts += [f"<p>{escape(ahead)}:</p>", table(margins[title])]
-        parts.append(picture(stability(chosen), f"accuracy against stability, {title}"))
-        parts.append(picture(classes(chosen), f"IoU of each class, {title}"))
+        parts += [f"<p>{escape(ahead)}:</p>", html.table(margins[title])]
+        parts.append(html.picture(stability(chosen), f"accuracy against stability, {title}"))
+        parts.append(html.picture(classes(chosen), f"IoU of each class, {title}"))
         for seed in seeds:
             tried = folder / "tried" / f"{source}_{target}_seed{seed}"
             for path in sorted(tried.glob("*.png")):
                 about = f"{path.stem.replace('_', ' ')}, {title}, seed {seed}"
-                parts += [f"<h3>{escape(about)}</h3>", image(path.read_bytes(), about)]
+                parts += [f"<h3>{escape(about)}</h3>", html.image(path.read_bytes(), about)]
     if costs:
-        parts += ["<h2>Cost of a step</h2>", table(cost_table(costs))]
-        parts.append(picture(against_cost(scores, costs), "accuracy against the time of a step"))
+        parts += ["<h2>Cost of a step</h2>", html.table(cost_table(costs))]
+        parts.append(
+            html.picture(against_cost(scores, costs), "accuracy against the time of a step")
+        )
     curves = loss_curves(folder, plan)
     if curves:
-        parts += ["<h2>Losses</h2>", image(curves, "losses of all trainings")]
-    body = "\n".join(parts)
-    (folder / "report.html").write_text(
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(name)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
-    )
-
-
-def table(lines: Sequence[Sequence[str]]) -> str:
-    """Lines of cells, the first the head."""
-    head, *rest = lines
-    rows = ["".join(f"<th>{escape(cell)}</th>" for cell in head)]
-    rows += ["".join(f"<td>{escape(cell)}</td>" for cell in line) for line in rest]
-    return f'<div class="wide"><table>{"".join(f"<tr>{row}</tr>" for row in rows)}</table></div>'
-
-
-def image(png: bytes, about: str) -> str:
-    """A picture within the page."""
-    data = base64.b64encode(png).decode()
-    return f'<p><img alt="{escape(about)}" src="data:image/png;base64,{data}"></p>'
-
-
-def picture(figure: Figure, about: str) -> str:
-    """A drawn figure within the page."""
-    from matplotlib import pyplot as plt
-
-    stream = io.BytesIO()
-    figure.tight_layout()
-    figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
-    plt.close(figure)
-    return image(stream.getvalue(), about)
+        parts += ["<h2>Losses</h2>", html.image(curves, "losses of all trainings")]
+    html.write_page(folder / "report.html", name, parts)
 
 
 def stability(scores: Sequence[Score]) -> Figure:

@@ -11,16 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
+from t2g_core.health.limits import HealthLimits
+from t2g_core.health.stream_health import StreamHealth, in_order
+from t2g_core.health.timing_watch import TimingWatch
 from t2g_core.recordings.clip_meter import latency_summary
 from t2g_core.recordings.clip_source import ClipFrame
 from t2g_core.recordings.result_folder import MaskedFrame, write_report
+from t2g_core.recordings.timeline import Timeline
 from t2g_core.streaming.continuity import FrameInfo
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.streaming.video_segmenter import VideoSegmenter
 
 
 class OfflineRun:
-    """Segments the frames of a recording in turn; afterwards it knows times and a digest.
+    """Segments the frames of a recording in turn; afterwards it knows times and a digest, and how
+    far the masks can be trusted (``timeline``).
 
     The memory is emptied where the node would do so (`continuity.py`); ``resets`` counts it by
     reason, the start included.
@@ -28,6 +33,8 @@ class OfflineRun:
 
     def __init__(self, segmenter: StreamingSegmenter, max_gap_s: float) -> None:
         self.video = VideoSegmenter(segmenter)
+        self.timeline = Timeline()
+        self._health, self._timing = StreamHealth(segmenter), TimingWatch()
         self.max_gap_s = max_gap_s
         self.resets: dict[str, int] = {}
         self.latencies_ms: list[float] = []
@@ -51,6 +58,9 @@ class OfflineRun:
             reset = segmented.reset
             if reset is not None:
                 self.resets[reset.reason] = self.resets.get(reset.reason, 0) + 1
+            health = self._health.update(frame.image, segmented, frame.stamp_ns, HealthLimits())
+            found = in_order(self._timing.update(frame.stamp_ns) + health.findings)
+            self.timeline.add(frame.stamp_ns, health, found)
             self._digest.update(np.ascontiguousarray(segmented.result.mask))
             yield MaskedFrame(frame, segmented.result.mask)
 
@@ -84,6 +94,7 @@ def offline_report(offline: OfflineRun, scores: dict) -> dict:
         "latency_ms": latency_summary(offline.latencies_ms),
         "fps": round(count / seconds, 3) if seconds else None,
         "resets": offline.resets,
+        **offline.timeline.record(),
         **scores,
         "masks_sha256": offline.masks_sha256,
     }

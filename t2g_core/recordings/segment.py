@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,10 +32,13 @@ from t2g_core.recordings.clip_source import (
     open_clip,
     usual_rate,
 )
+from t2g_core.recordings.health_page import PAGE, write_health_page
 from t2g_core.recordings.offline_run import OfflineRun, offline_report
 from t2g_core.recordings.pictures import OVERLAY_OPACITY
 from t2g_core.recordings.result_folder import (
     REPORT,
+    STRIP,
+    VIDEO,
     MaskedFrame,
     default_folder,
     headline,
@@ -108,8 +112,12 @@ def run(args: argparse.Namespace) -> int:
             classes, palette = segmenter.class_names, segmenter.palette
             scores = write_pictures(out, masked, classes, palette, rate_hz, args.max_gap)
     report = {"path": str(path), **offline_report(offline, scores), "classes": shares.compute()}
+    if not is_image(path):
+        own = segmenter.labelling.source_confidence
+        write_health_page(out, as_text(report), offline.timeline, rate_hz, own, VIDEO, STRIP)
     offline.finish(out, report)
-    print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / REPORT}")
+    page = REPORT if is_image(path) else PAGE
+    print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / page}")
     return 0
 
 
@@ -191,7 +199,9 @@ def write_overlay(out: Path, frame: MaskedFrame, palette: np.ndarray) -> dict:
 def as_text(report: dict) -> str:
     """The main figures in a few lines."""
     shares = ", ".join(f"{name} {share:g}" for name, share in report["classes"].items() if share)
+    moments = Counter(moment["kind"] for moment in report["moments"])
+    found = ", ".join(f"{kind} {n}" for kind, n in moments.most_common()) or "none"
     return (
-        f"{headline(report)}\npercent of the pixels: {shares}\n"
+        f"{headline(report)}\nmoments to look at: {found}\npercent of the pixels: {shares}\n"
         f"masks sha256 {report['masks_sha256']}"
     )

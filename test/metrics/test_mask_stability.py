@@ -10,6 +10,7 @@ import math
 import numpy as np
 import pytest
 
+from t2g_core.images.motion import Motion
 from t2g_core.metrics import mask_stability
 from t2g_core.metrics.mask_stability import MaskStability
 
@@ -140,3 +141,48 @@ def test_a_wrong_number_of_classes_or_window_is_refused(arguments):
 
 def test_the_examples_in_the_docstrings():
     assert doctest.testmod(mask_stability).failed == 0
+
+
+def shifted(pixels: int, height: int, width: int, found: float = 0.0) -> Motion:
+    """Content that lay so many pixels further left in the mask before."""
+    flow = np.zeros((1, 2, height // 8, width // 8), np.float32)
+    flow[:, 0] = -pixels / 8
+    return Motion(flow, np.full((1, 1, height // 8, width // 8), found, np.float32))
+
+
+def test_a_mask_that_moves_with_the_scene_is_steady():
+    stability = MaskStability(num_classes=3, window=4)
+    columns = np.arange(96) // 8 % 3
+    for number in range(5):
+        mask = np.tile(np.roll(columns, 4 * number).astype(np.uint8), (64, 1))
+        motion = shifted(4, 64, 96) if number else None
+        report = stability.update(mask, number * 100_000_000, motion)
+    assert report.agreement == report.stable_share == 1.0
+    np.testing.assert_array_equal(report.flicker, 0.0)
+    assert report.compared_share == pytest.approx(92 / 96)  # four columns have come into view
+    in_place = stability.update(np.roll(mask, 4, axis=1), 500_000_000)
+    assert in_place.agreement < 0.6 and in_place.compared_share == 1.0
+
+
+def test_what_was_not_found_again_is_not_compared():
+    stability = MaskStability(num_classes=2, window=3)
+    mask = np.zeros((64, 96), np.uint8)
+    stability.update(mask, 0)
+    motion = shifted(0, 64, 96)
+    motion.residual[..., :6] = 2.0  # the left half
+    other = mask.copy()
+    other[:, :32] = 1
+    report = stability.update(other, 100_000_000, motion)
+    assert report.agreement == 1.0
+    assert report.compared_share == pytest.approx(0.5, abs=0.05)
+    report = stability.update(other, 200_000_000, shifted(0, 64, 96))
+    assert report.stable_share == 1.0  # of what was followed through all three
+
+
+def test_nothing_found_again_is_no_agreement():
+    stability = MaskStability(num_classes=2)
+    mask = np.zeros((64, 96), np.uint8)
+    stability.update(mask, 0)
+    report = stability.update(mask, 100_000_000, shifted(0, 64, 96, found=3.0))
+    assert report.compared_share == 0.0
+    assert math.isnan(report.agreement) and math.isnan(report.stable_share)

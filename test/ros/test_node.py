@@ -164,6 +164,24 @@ def test_diagnostics_hold_rates_latency_drops_and_errors(harness):
     assert "step" in values["last_error"] or "size" in values["last_error"]
 
 
+def test_a_camera_that_freezes_is_an_error_that_passes(harness):
+    def status_after(images: int, frozen: bool, start_s: float) -> DiagnosticStatus:
+        for number in range(images):
+            harness.segment(message_of(picture(0 if frozen else number), start_s + number / 10))
+        harness.values()
+        return harness.diagnostics[-1].status[0]
+
+    status = status_after(8, True, 900.0)
+    values = {value.key: value.value for value in status.values}
+    assert status.level == DiagnosticStatus.ERROR
+    assert "images are the same, though their stamps go on" in status.message
+    assert values["findings"].split(", ")[0] == "frozen"
+    assert 0 < float(values["confidence"]) <= 1 and 0 <= float(values["flicker"]) <= 1
+    assert values["confidence_drop"] == "nan"  # the tests' checkpoint does not know what is usual
+    status_after(3, False, 910.0)
+    assert "the same" not in status_after(3, False, 920.0).message
+
+
 def test_parameters_are_described_and_the_file_has_them_all(harness):
     names = harness.call(ListParameters, "list_parameters", ListParameters.Request()).result.names
     own = sorted(n for n in names if n != "use_sim_time" and not n.startswith(("qos_", "start_")))
