@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except (ValueError, FileNotFoundError, ConnectionError) as error:
+    except (ValueError, OSError) as error:  # of input, of files, of the network
         problem, code = error, 2
     print(f"t2g {argv[0]}: {problem}", file=sys.stderr)
     return code

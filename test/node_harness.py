@@ -66,6 +66,33 @@ def start_node(
         return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
 
+CAMERAS = """
+import sys, time
+import rclpy
+from node_harness import message_of, picture
+from sensor_msgs.msg import Image
+topics, rate_hz, seconds = sys.argv[1].split(","), float(sys.argv[2]), float(sys.argv[3])
+rclpy.init()
+node = rclpy.create_node("cameras")
+publishers = [node.create_publisher(Image, topic, 2) for topic in topics]
+pictures = [picture(number, 120, 160) for number in range(8)]
+begin = time.time()
+for number in range(int(rate_hz * seconds)):
+    time.sleep(max(0.0, begin + number / rate_hz - time.time()))
+    for publisher in publishers:
+        publisher.publish(message_of(pictures[number % 8], time.time()))
+time.sleep(1.0)
+rclpy.shutdown()
+"""
+
+
+def start_cameras(topics: list[str], rate_hz: float, seconds: float) -> subprocess.Popen:
+    """A process of its own that publishes images, each stamped with the time when it is sent."""
+    environment = NODE_ENVIRONMENT | {"PYTHONPATH": ":".join(sys.path)}
+    words = [",".join(topics), str(rate_hz), str(seconds)]
+    return subprocess.Popen([sys.executable, "-c", CAMERAS, *words], env=environment)
+
+
 class Harness:
     """A publisher of images and all of the node's topics, each message kept."""
 
@@ -102,6 +129,15 @@ class Harness:
             messages.clear()
         self.images.publish(message)
         self.wait_for(lambda: all(self.outputs), f"results for {message.header}")
+
+    def segment_once(self, message: Image) -> None:
+        """The same with a subscription that may not have been found yet: send until it is there."""
+        self.mask.clear()
+        end_s = time.monotonic() + 30.0
+        while not self.mask:
+            assert time.monotonic() < end_s, f"no mask; the node says:\n{self.words()}"
+            self.images.publish(message)
+            self.executor.spin_once(timeout_sec=0.1)
 
     def values(self) -> dict[str, str]:
         """The figures of the next diagnostics."""

@@ -259,7 +259,7 @@ def main(argv: list[str] | None = None) -> int:
         args.out.mkdir()
         told = several_cameras(args, out) if args.cameras else one_camera(args, out)
         take_over(args.out, out)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
