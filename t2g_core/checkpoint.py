@@ -23,6 +23,7 @@ from t2g_core.whole_files import replacing
 FORMAT = "t2g-checkpoint-3"
 SECOND_FORMAT, FIRST_FORMAT = "t2g-checkpoint-2", "t2g-checkpoint-1"
 SHIPPED = Path(__file__).parent / "weights" / "time2general_small_camvid.safetensors"
+MOST_CHANNELS, MOST_LAYERS = 2**16, 2**10  # of any config in a file's header
 REQUIRED = ("config", "class_names", "palette")
 
 
@@ -236,6 +237,7 @@ def _from_header(
     mapping, names = metadata["config"], metadata["class_names"]
     if not isinstance(mapping, dict):
         raise ValueError(f"config: expected a mapping, got {type(mapping).__name__}")
+    _refuse_absurd_numbers(mapping, "config")
     config = read_config({k: v for k, v in mapping.items() if k != "train"}, "config")
     if not (isinstance(names, list) and 0 < len(names) <= IGNORE_INDEX and all_text(names)):
         raise ValueError(f"class_names: expected 1 to {IGNORE_INDEX} names, got {str(names)[:80]}")
@@ -250,11 +252,28 @@ def _from_header(
     return config, tuple(names), tuple(tuple(colour) for colour in palette)
 
 
+def _refuse_absurd_numbers(value: object, where: str) -> None:
+    """Before a model is built by a file's numbers: ValueError where one is beyond any model."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_absurd_numbers(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_absurd_numbers(item, where)
+    elif isinstance(value, int | float):
+        most = MOST_LAYERS if where.endswith(("blocks", "layers")) else MOST_CHANNELS
+        if not 0 <= value <= most:
+            raise ValueError(f"{where}: expected a number from 0 to {most}, got {value}")
+
+
 def _check_shapes(config: Config, num_classes: int, found: dict[str, list[int]]) -> None:
     """Before anything large is read: the file has the tensors of the config, and no others."""
-    with torch.device("meta"):
-        encoder = config.without_weights().build_encoder("meta")
-        method = config.build_method(encoder, num_classes)
+    try:
+        with torch.device("meta"):
+            encoder = config.without_weights().build_encoder("meta")
+            method = config.build_method(encoder, num_classes)
+    except (RuntimeError, TypeError, ArithmeticError) as error:
+        raise ValueError(f"config: no model can be built by it: {error}") from error
     expected = {name: list(tensor.shape) for name, tensor in method.trained_state().items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):

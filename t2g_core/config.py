@@ -42,6 +42,8 @@ METHODS: dict[str, type[Method]] = {  # by the section of a config that describe
     "tv3s": TV3S,
 }
 
+MOST_INPUT_PIXELS = 2**24  # a file may ask for any size, and memory is taken for it
+
 
 @dataclass(frozen=True)
 class Config:
@@ -65,6 +67,9 @@ class Config:
         for name, size in sizes.items():
             if any(side < PATCH or side % PATCH for side in size):
                 raise ValueError(f"{name}: expected multiples of {PATCH} pixels, got {size}")
+            if size[0] * size[1] > MOST_INPUT_PIXELS:
+                most = f"{MOST_INPUT_PIXELS / 1e6:.0f} million pixels"
+                raise ValueError(f"{name}: expected no more than {most}, got {size}")
 
     @property
     def method_name(self) -> str:

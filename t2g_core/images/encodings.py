@@ -8,13 +8,18 @@ may be padded (`step` larger than a row's pixels need), which every conversion h
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
 import numpy as np
+import PIL.Image
+
+MOST_PIXELS = 2**27  # of a picture: four times 8K, the largest that cameras send
 
 
 class Image(Protocol):
@@ -237,6 +242,27 @@ def check_compressed(data: bytes, compressed_format: str = "") -> None:
         )
     if not is_whole:
         raise ValueError(f"data: a picture that is cut, {len(data)} bytes without its end{said}")
+    _check_picture_size(data)
+
+
+def _check_picture_size(data: bytes) -> None:
+    """By its header, before memory is taken for its pixels: kilobytes can hold gigapixels."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            width, height = PIL.Image.open(io.BytesIO(data)).size
+    except PIL.Image.DecompressionBombError as error:
+        raise ValueError(f"data: {error}") from error
+    except Exception:  # a header that Pillow does not read: OpenCV has the last word
+        return
+    check_pixels(width, height)
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Raise ValueError for a picture larger than any camera's."""
+    if width * height > MOST_PIXELS:
+        most = f"{MOST_PIXELS / 1e6:.0f} million pixels"
+        raise ValueError(f"expected no more than {most}, got a picture of {width}x{height}")
 
 
 def _jpeg_has_end(data: bytes) -> bool:

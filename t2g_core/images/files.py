@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from t2g_core.images.encodings import decompress
+from t2g_core.images.encodings import check_pixels, decompress
 
 ORIENTATION = 0x0112  # of EXIF: 1, or how a picture lies that is to be turned or mirrored
 TURNS = {
@@ -88,9 +89,15 @@ def open_picture(path: Path) -> Image.Image:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; check the data's root and split")
     try:
-        return Image.open(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path)
+        check_pixels(*picture.size)
     except (OSError, SyntaxError) as error:
         raise ValueError(f"{path} is not a whole picture ({error}); copy the file again") from error
+    except (ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return picture
 
 
 def open_whole(path: Path) -> Image.Image:

@@ -204,7 +204,8 @@ class SqliteStorage:
             return
         counted = database.execute("SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id")
         for number, count in counted:
-            self.counts[self._topics[number]] += count
+            if number in self._topics:  # else reading says so
+                self.counts[self._topics[number]] += count
 
     def messages(self, topic: str) -> Iterator[StoredMessage]:
         """Those of a topic, in the order of time.
@@ -229,6 +230,9 @@ class SqliteStorage:
         query = f"SELECT topic_id, timestamp, data FROM messages {clause}"  # noqa: S608
         try:
             for number, time_ns, data in self._database.execute(query, tuple(values)):
+                known = number in self._topics
+                if not (known and isinstance(time_ns, int) and isinstance(data, bytes)):
+                    raise sqlite3.DataError("a message without a topic, a time or its bytes")
                 yield StoredMessage(self._topics[number], time_ns, data)
         except sqlite3.Error as error:
             raise ValueError(f"{self._path} is damaged: {error}; {RECOVER_SQLITE}") from error

@@ -15,6 +15,7 @@ import av.container
 import av.sidedata.sidedata
 import numpy as np
 
+from t2g_core.images.encodings import check_pixels
 from t2g_core.streaming.continuity import NS
 
 USUAL_RATE = Fraction(25)  # frames a second of a stream that says nothing
@@ -105,6 +106,14 @@ def _open(path: Path) -> av.container.InputContainer:
     if not container.streams.video:
         container.close()
         raise ValueError(f"no video in {path}")
+    codec = container.streams.video[0].codec_context
+    try:
+        if codec is None:
+            raise ValueError("a video in a format that nothing here decodes")
+        check_pixels(codec.width, codec.height)
+    except ValueError as error:
+        container.close()
+        raise ValueError(f"{path}: {error}") from error
     return container
 
 
