@@ -4,4 +4,5 @@
 
 COMMANDS = {
     "doctor": ("t2g_ros.doctor", "look at what goes wrong most on robots, and say what to do"),
+    "policy": ("t2g_ros.policy", "the node's SROS 2 policy: what it needs, and no more"),
 }

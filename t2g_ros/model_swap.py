@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -26,13 +28,15 @@ class ModelSwap:
         current: Callable[[], Model | None],
         load: Callable[[str], Model],
         take: Callable[[Model], None],
+        folder: str,
     ) -> None:
         """current: the node's model, None before it is configured; load: a checkpoint's, slow;
-        take: puts a model in the place of the current one.
+        take: puts a model in the place of the current one; folder: see `refuse_elsewhere`.
         """
         self._log = node.get_logger()
         self._current, self._load, self._take = current, load, take
         self._is_loading = False
+        self._folder = folder
         # In a group of its own, so that the others are served while it waits for the model.
         node.create_service(
             LoadCheckpoint,
@@ -52,6 +56,7 @@ class ModelSwap:
             return response
         self._is_loading = True
         try:
+            refuse_elsewhere(request.checkpoint, self._folder)
             loading = Background(lambda: self._load(request.checkpoint))
             while not loading.is_done(LOOK_S):
                 await NextTurn()
@@ -69,6 +74,23 @@ class ModelSwap:
         response.success, response.message = True, model.describe()
         self._log.info(f"swapped the model: {response.message}")
         return response
+
+
+def refuse_elsewhere(checkpoint: str, folder: str) -> None:
+    """Raise PermissionError for a checkpoint that does not lie below `folder`.
+
+    No folder allows all of them, and where SROS 2 is on none: whoever may call the service shall
+    not choose what the node reads. The shipped checkpoint, an empty name, is always allowed.
+    """
+    if not checkpoint:
+        return
+    if not folder:
+        if os.environ.get("ROS_SECURITY_ENABLE", "").lower() == "true":
+            raise PermissionError("with SROS 2, set the parameter checkpoint_folder to allow this")
+        return
+    path, allowed = (Path(p).expanduser().resolve() for p in (checkpoint, folder))
+    if not path.is_relative_to(allowed):
+        raise PermissionError(f"{checkpoint} does not lie in checkpoint_folder, {folder}")
 
 
 class NextTurn:

@@ -86,6 +86,12 @@ class SegmenterParameters:
         "Path of a checkpoint made by `t2g train`, or of a folder made by `t2g export`. Empty: the "
         "checkpoint that ships with the package. ~/load_checkpoint swaps it while the node runs.",
     )
+    checkpoint_folder: str = at_start(
+        "",
+        "Folder below which ~/load_checkpoint takes files; links are followed before it is looked "
+        "where they lie. Empty: anywhere, but with SROS 2 (ROS_SECURITY_ENABLE=true) nowhere: then "
+        "the service answers no, except for the checkpoint that ships.",
+    )
     device: str = at_start(
         AUTO,
         "Where the model runs.",

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The t2g_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/reference.md and config/segmenter.yaml: `python -m t2g_ros.reference`, from the top.
+"""Writes docs/reference.md, config/segmenter.yaml and config/sros2_policy.xml: `python -m
+t2g_ros.reference`, from the top.
 
 Names and types are those of a node that exists, parameters those of `SegmenterParameters`; only
 what topics and services are for is written down here.
@@ -19,6 +20,7 @@ import rclpy
 from ament_index_python.packages import get_package_share_directory
 
 from t2g_ros.parameters import SegmenterParameters, default_of
+from t2g_ros.policy import policy_of
 from t2g_ros.segmenter import Segmenter
 
 SUBSCRIBED = {
@@ -168,3 +170,5 @@ if __name__ == "__main__":
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     Path("docs/reference.md").write_text(reference())
     Path("config/segmenter.yaml").write_text(parameter_file())
+    camera = ("image:=/camera/image_raw", "camera_info:=/camera/camera_info")
+    Path("config/sros2_policy.xml").write_text(policy_of(camera))

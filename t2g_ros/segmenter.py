@@ -90,7 +90,8 @@ class Segmenter(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report_health, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._match_topics, clock=steady)
-        ModelSwap(self, lambda: self._model, self._load, self._take)
+        folder = parameters.checkpoint_folder
+        ModelSwap(self, lambda: self._model, self._load, self._take, folder)
         self._bond: Bond | None = None
         if parameters.autostart:
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)

@@ -22,7 +22,9 @@ from t2g_ros.parameters import SegmenterParameters, declare_parameters, read_par
 from t2g_ros.reference import PUBLISHED, SERVICES, SUBSCRIBED
 
 TOP = Path(__file__).parents[2]
-PAGE, FILE = (TOP / name for name in ("docs/reference.md", "config/segmenter.yaml"))
+PAGE, FILE, POLICY = (
+    TOP / name for name in ("docs/reference.md", "config/segmenter.yaml", "config/sros2_policy.xml")
+)
 
 
 def test_page_and_parameter_file_are_what_the_node_would_write(tmp_path):
@@ -31,7 +33,7 @@ def test_page_and_parameter_file_are_what_the_node_would_write(tmp_path):
         (tmp_path / folder).mkdir()
     command = [sys.executable, "-m", "t2g_ros.reference"]
     subprocess.run(command, env=environment, timeout=60, check=True, cwd=tmp_path)
-    for path in (PAGE, FILE):
+    for path in (PAGE, FILE, POLICY):
         written = (tmp_path / path.relative_to(TOP)).read_text()
         assert written == path.read_text(), f"{path}: {' '.join(command[1:])}"
     for name in (*SUBSCRIBED, *PUBLISHED, *SERVICES):
