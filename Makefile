@@ -13,10 +13,11 @@ RUNTIME ?= torch
 STREET := out/street
 EXPORTED := out/shipped_onnx
 PYTEST_ARGS ?=
+FAULT_FIGURES := out/fault_suite.md
 
 CAMVID ?=
 
-.PHONY: help setup demo test test-long compare docs lint clean
+.PHONY: help setup demo test test-long test-faults compare docs lint clean
 
 help:
 	@echo "make setup              everything needed, into .venv, and the ROS package built"
@@ -25,6 +26,7 @@ help:
 	@echo "make demo RUNTIME=onnx  ... without PyTorch: the shipped model's graphs in ONNX Runtime"
 	@echo "make test               all tests (PYTEST_ARGS='-k node' for some)"
 	@echo "make test-long          ... and those that take many seconds each"
+	@echo "make test-faults        the fault suite in full, an hour: load, soak, fuzzing, signals"
 	@echo "make compare CAMVID=DIR train all methods on a small budget, then compare: out/compare"
 	@echo "make docs               the documentation as a site: out/site"
 	@echo "make lint               ruff, and which package imports which"
@@ -55,6 +57,13 @@ test: setup
 test-long: setup
 	@. scripts/environment.sh && OMP_NUM_THREADS=1 python -m pytest -o testpaths=test -n 2 \
 		--dist loadfile $(PYTEST_ARGS)
+
+# An hour: ten minutes under load, half an hour's soak, a hundred signals and lifecycles.
+test-faults: setup
+	@mkdir -p out && rm -f $(FAULT_FIGURES)
+	@. scripts/environment.sh && T2G_FAULT_FIGURES="$(CURDIR)/$(FAULT_FIGURES)" OMP_NUM_THREADS=1 \
+		python -m pytest -o testpaths=test test/faults test/ros/test_security.py $(PYTEST_ARGS)
+	@echo "the figures are in $(FAULT_FIGURES)" && cat $(FAULT_FIGURES)
 
 # Hours on a CPU; stopped and called again, it goes on where it was.
 compare: setup $(STREET)/val

@@ -44,6 +44,7 @@ def start_node(
     interpreter: Path | str = sys.executable,
     params_file: Path | None = None,
     environment: dict[str, str] = NODE_ENVIRONMENT,
+    enclave: str = "",
     **parameters,
 ) -> subprocess.Popen:
     """The installed executable, subscribed to /camera/image_raw, its words in `log`.
@@ -58,6 +59,8 @@ def start_node(
     command += ["--ros-args", "-r", "image:=/camera/image_raw"]
     for remapping in remappings:
         command += ["-r", remapping]
+    if enclave:
+        command += ["--enclave", enclave]
     if params_file is not None:
         command += ["--params-file", str(params_file)]
     for name, value in parameters.items():

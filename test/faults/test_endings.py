@@ -27,6 +27,7 @@ def checkpoint(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_a_signal_at_a_random_moment(tmp_path, checkpoint):
     """From the first moment at which Python can be asked to steady state under load."""
     rng, slowest_s, count = random.Random(0), 0.0, size(100, 3)
@@ -57,6 +58,7 @@ def test_a_signal_at_a_random_moment(tmp_path, checkpoint):
     assert slowest_s < 2.2
 
 
+@pytest.mark.long
 def test_a_camera_that_is_killed_and_one_that_comes_after_it(tmp_path, checkpoint):
     with running(tmp_path, checkpoint, no_image_warning_s=1.0) as harness:
         camera = start_cameras(["/camera/image_raw"], 15, 60.0)
@@ -74,6 +76,7 @@ def test_a_camera_that_is_killed_and_one_that_comes_after_it(tmp_path, checkpoin
         camera.wait()
 
 
+@pytest.mark.long
 def test_one_who_listens_is_killed_in_the_middle(tmp_path, checkpoint):
     with running(tmp_path, checkpoint) as harness:
         listener = start_node(
@@ -95,6 +98,7 @@ def test_one_who_listens_is_killed_in_the_middle(tmp_path, checkpoint):
             harness.segment(next(images))
 
 
+@pytest.mark.long
 def test_lifecycles_leave_nothing_behind(tmp_path, checkpoint):
     cycles = size(100, 3)
     log = tmp_path / "log.txt"

@@ -101,6 +101,7 @@ def test_four_cameras_at_30_hz(tmp_path, checkpoint):
         harness.close()
 
 
+@pytest.mark.long
 def test_a_long_run_at_camera_rate_leaves_memory_threads_and_files_as_they_were(
     tmp_path, checkpoint
 ):
