@@ -18,7 +18,7 @@ import yaml
 from torch import nn
 
 from t2g_core.encoders.frozen_vit import EncoderConfig
-from t2g_core.images.model_input import PATCH
+from t2g_core.images.model_input import check_input_size
 from t2g_core.methods.adapters.depthforge import DepthForge, DepthForgeNoDepth
 from t2g_core.methods.adapters.fada import Fada, FadaCode
 from t2g_core.methods.adapters.rein import Rein
@@ -42,8 +42,6 @@ METHODS: dict[str, type[Method]] = {  # by the section of a config that describe
     "tv3s": TV3S,
 }
 
-MOST_INPUT_PIXELS = 2**24  # a file may ask for any size, and memory is taken for it
-
 
 @dataclass(frozen=True)
 class Config:
@@ -65,11 +63,10 @@ class Config:
             sizes["train.crop_size"] = self.train.crop_size
             self.method.check_training(self.train)
         for name, size in sizes.items():
-            if any(side < PATCH or side % PATCH for side in size):
-                raise ValueError(f"{name}: expected multiples of {PATCH} pixels, got {size}")
-            if size[0] * size[1] > MOST_INPUT_PIXELS:
-                most = f"{MOST_INPUT_PIXELS / 1e6:.0f} million pixels"
-                raise ValueError(f"{name}: expected no more than {most}, got {size}")
+            try:
+                check_input_size(size)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
 
     @property
     def method_name(self) -> str:

@@ -37,7 +37,7 @@ def blur(image: np.ndarray, lasted: int, rng: np.random.Generator) -> np.ndarray
 
 
 def dirt(image: np.ndarray, lasted: int, rng: np.random.Generator) -> np.ndarray:
-    """A splash on the lens: soft dark blots over a quarter to a half of the lower picture."""
+    """A splash on the lens: soft dark blots over a fifth to two fifths of the picture."""
     height, width = image.shape[:2]
     cover = np.zeros((height, width), np.float32)
     wanted = rng.uniform(0.2, 0.4)
@@ -51,7 +51,7 @@ def dirt(image: np.ndarray, lasted: int, rng: np.random.Generator) -> np.ndarray
 
 
 def fog(image: np.ndarray, lasted: int, rng: np.random.Generator) -> np.ndarray:
-    """The fog of ImageNet-C, severity 5, that grows over ten frames and drifts with none."""
+    """The fog of ImageNet-C, severity 5, that grows over ten frames and then stays as it is."""
     seed = int(rng.integers(2**31))
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002

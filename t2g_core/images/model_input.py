@@ -14,6 +14,7 @@ PIXEL_MEAN = (0.485, 0.456, 0.406)  # what DINOv2 was trained with
 PIXEL_STD = (0.229, 0.224, 0.225)
 
 PATCH = 16  # pixels a token side
+MOST_INPUT_PIXELS = 2**24  # a file may ask for any size, and memory is taken for it
 
 
 class Prepared(NamedTuple):
@@ -25,6 +26,16 @@ class Prepared(NamedTuple):
 
     image: np.ndarray
     motion_image: np.ndarray | None = None
+
+
+def check_input_size(size: tuple[int, ...]) -> None:
+    """Raise ValueError unless this is a width and a height in whole patches, within reason."""
+    whole = len(size) == 2 and all(isinstance(s, int) and s >= PATCH for s in size)
+    if not whole or any(side % PATCH for side in size):
+        raise ValueError(f"expected multiples of {PATCH} pixels, got {size}")
+    if size[0] * size[1] > MOST_INPUT_PIXELS:
+        most = f"{MOST_INPUT_PIXELS / 1e6:.0f} million pixels"
+        raise ValueError(f"expected no more than {most}, got {size}")
 
 
 def fit_size(frame: tuple[int, int], budget: tuple[int, int]) -> tuple[int, int]:

@@ -18,6 +18,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from t2g_core.images.model_input import check_input_size
 from t2g_core.runtime.runtime import Labelling
 
 FORMAT = "t2g-export-1"
@@ -110,6 +111,7 @@ def read_manifest(folder: Path) -> Manifest:
             found[name] = tuple(found[name])
         found["palette"] = tuple(tuple(colour) for colour in found["palette"])
         manifest = Manifest(**found)
+        check_input_size(manifest.input_size)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: {error}; export the checkpoint again") from error
     for name, expected in manifest.files.items():

@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from small_checkpoint import write_vit_s_checkpoint
 
 from t2g_core.checkpoint import SHIPPED, load_checkpoint
+from t2g_core.config import load_config
 from t2g_core.images.encodings import decompress
 from t2g_core.images.files import read_image
 from t2g_core.recordings.bag import BagWriter
@@ -216,13 +217,22 @@ def test_mutated_pictures_are_pictures_or_sentences(tmp_path_factory, data, kind
 @given(content=st.binary(max_size=300))
 def test_any_bytes_as_a_file_of_each_kind(tmp_path_factory, content):
     folder = tmp_path_factory.getbasetemp()
-    for name in ("any.png", "any.mp4", "any.mcap", "any.db3", "any.safetensors", "any.txt"):
+    for name in (
+        "any.png",
+        "any.mp4",
+        "any.mcap",
+        "any.db3",
+        "any.safetensors",
+        "any.txt",
+        "any.yaml",
+    ):
         path = folder / name
         path.write_bytes(content)
         read = {
             ".png": read_image,
             ".safetensors": load_checkpoint,
             ".txt": read_text,
+            ".yaml": load_config,
         }.get(path.suffix, lambda path: list(open_clip(path, 15.0)))
         try:
             read(path)

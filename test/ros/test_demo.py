@@ -45,6 +45,7 @@ def finished(tmp_path_factory):
     return out, result.stdout
 
 
+@pytest.mark.long  # test_lifecycle.py has four cameras on one node
 def test_several_cameras_share_the_node(tmp_path):
     checkpoint, out = tmp_path / "small.safetensors", tmp_path / "out"
     write_vit_s_checkpoint(checkpoint)

@@ -92,8 +92,10 @@ def test_what_is_wrong_from_the_start_is_said_before_pytorch_loads(
     assert "loading" not in log.read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("after_s", [0.15, 0.6, 0.9, 1.5, 3.0])
+@pytest.mark.parametrize(
+    ("number", "after_s"),
+    [(signal.SIGINT, s) for s in (0.15, 0.6, 0.9, 1.5, 3.0)] + [(signal.SIGTERM, 1.2)],
+)
 def test_a_signal_at_any_moment_ends_it_well(tmp_path, checkpoint, number, after_s):
     log = tmp_path / "log.txt"
     process = start_node(log, checkpoint=checkpoint)
