@@ -61,7 +61,8 @@ def commands(page: Path) -> list[list[str]]:
     found = []
     for block in re.findall(r"^```[a-z ]*\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
         lines = block.replace("\\\n", " ").splitlines()
-        found += [shlex.split(line, comments=True) for line in lines if line.startswith("t2g ")]
+        lines = [line.partition(" > ")[0] for line in lines if line.startswith("t2g ")]
+        found += [shlex.split(line, comments=True) for line in lines]
     return found
 
 

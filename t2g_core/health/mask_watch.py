@@ -16,6 +16,7 @@ from t2g_core.streaming.continuity import NS
 WINDOW = 8  # masks whose figures are averaged
 LEAST_COMPARED = 0.1  # of the image, to judge how steady it is
 TREND_S = 4.0  # over which a fall of the confidence is told
+MOST_REMEMBERED = 500  # masks
 
 
 class MaskWatch:
@@ -33,7 +34,8 @@ class MaskWatch:
         """Forget the stream: the next mask is the first of another one."""
         self._changes: deque[float] = deque(maxlen=WINDOW)
         self._confidences: deque[float] = deque(maxlen=WINDOW)
-        self._history: deque[tuple[int, float]] = deque()  # stamp [ns] and windowed confidence
+        # Stamp [ns] and windowed confidence; stamps that stand still would fill it without end.
+        self._history: deque[tuple[int, float]] = deque(maxlen=MOST_REMEMBERED)
 
     @property
     def flicker(self) -> float:

@@ -64,6 +64,14 @@ def test_a_model_that_is_less_sure_than_at_home_and_where_that_leads():
     assert not after(MaskWatch(0.95), [STEADY] * 20, falling, off)
 
 
+def test_stamps_that_stand_still_fill_nothing():
+    watch = MaskWatch(0.95)
+    for number in range(3000):
+        watch.update(STEADY, 0.9 if number > 2900 else 0.95, 0, LIMITS)
+    assert len(watch._history) == 500
+    assert watch.confidence_trend < 0
+
+
 def test_what_was_found_is_told_once_with_its_worst_level():
     since = FoundSince()
     watch = MaskWatch(0.95)
