@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/env
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from t2g_core.health.findings import BLACKOUT, FRAME_DROPS, Finding, Level
 from t2g_ros.diagnostics import FAILED, LOADING, RUNNING, NodeHealth, diagnostic_status, judge
 from t2g_ros.stream_statistics import BAD_IMAGE, INFERENCE_ERROR, NEWER_FRAME, StreamStatistics
 
@@ -128,6 +129,25 @@ def test_the_worst_decides():
     assert judge(loading, failing, bad)[0] == DiagnosticStatus.ERROR
     failed = replace(HEALTH, state=FAILED, state_detail="no such file")
     assert judge(failed, failing, bad) == (DiagnosticStatus.ERROR, "no such file")
+
+
+def test_what_is_wrong_with_images_and_masks_is_said_after_what_explains_it():
+    statistics = StreamStatistics(now_s=0.0)
+    before = statistics.snapshot(now_s=1.0)
+    statistics.images_lost(2)
+    now = statistics.snapshot(now_s=2.0)
+    drops = Finding(FRAME_DROPS, Level.WARN, "2 of the last 14 images are missing")
+    black = Finding(BLACKOUT, Level.ERROR, "the image is black")
+    warned, alarmed = (replace(HEALTH, findings=f) for f in ((drops,), (black, drops)))
+    assert judge(warned, now, now) == (DiagnosticStatus.WARN, drops.sentence)
+    assert judge(warned, now, before)[1] == "2 images were lost on their way"  # which is why
+    sentences = f"{black.sentence}; {drops.sentence}"
+    assert judge(alarmed, now, before) == (DiagnosticStatus.ERROR, sentences)
+    off = replace(alarmed, enabled=False)
+    assert judge(off, now, now)[0] == DiagnosticStatus.OK
+    values = {v.key: v.value for v in diagnostic_status("", alarmed, now, now).values}
+    assert values["findings"] == "blackout, frame_drops"
+    assert values["flicker"] == values["confidence"] == "nan"  # before the first mask
 
 
 def test_the_status_has_every_figure_as_text():
