@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,24 @@ def test_the_launched_node_loads_its_model_on_the_topic_asked_for(source, tmp_pa
     assert "[car.segmenter]: images are awaited on /front" in words
     assert "[DEBUG]" in words  # the level reaches a node in a namespace
     assert f"loading {checkpoint}" in words
+
+
+def test_a_node_that_is_killed_is_there_again_with_its_model(source, tmp_path):
+    checkpoint = tmp_path / "small.safetensors"
+    write_vit_s_checkpoint(checkpoint)
+    ready = []
+
+    def kill_the_first(event):
+        if "images are awaited" not in event.text.decode():
+            return []
+        ready.append(event.pid)
+        if len(ready) == 2:
+            return [EmitEvent(event=Shutdown())]
+        os.kill(event.pid, signal.SIGKILL)
+        return []
+
+    launched(source, {"checkpoint": str(checkpoint), "respawn": "true"}, kill_the_first)
+    assert len(set(ready)) == 2
 
 
 @pytest.mark.parametrize("name", ["four_cameras", "bag"])
