@@ -83,13 +83,13 @@ def shrunk(
     return resized(image, size), resized(mask, size, nearest=True), labels
 
 
-def default_folder(path: Path) -> Path:
-    """Where the results of a file or a folder go unless told otherwise: beside it.
+def default_folder(path: Path, above: Path | None = None) -> Path:
+    """Where the results of a file or a folder go unless told otherwise: beside it, or in ``above``.
 
     Raises ``ValueError`` where the results of another file of the same name are there.
     """
     path = path.resolve()
-    out = path.parent / f"{path.name if path.is_dir() else path.stem}_t2g"
+    out = (above or path.parent) / f"{path.name if path.is_dir() else path.stem}_t2g"
     report = out / REPORT
     of = json.loads(report.read_text()).get("path") if report.is_file() else None
     if of is not None and of != str(path):

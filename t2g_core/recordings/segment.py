@@ -13,7 +13,8 @@ import itertools
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,28 @@ from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
 MASKS, OVERLAY = "masks", "overlay.png"
+STANDARD_INPUT = "-"
+SHIPPED_NAME = "the shipped checkpoint"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``t2g segment``."""
-    parser.add_argument("path", type=Path, help="an image, a video file, a folder of images or bag")
-    parser.add_argument("--out", type=Path, help="folder for the results (default: PATH_t2g)")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="an image, a video file, a folder of images or a bag; several, or - for a list on "
+        "standard input, a path a line: a result folder each, what fails is listed and skipped, "
+        "and what has its results from an earlier call is not segmented again",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for the results (default: PATH_t2g); of several paths the folder above theirs",
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="of several paths also those that have their results"
+    )
     parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
     parser.add_argument("--topic", help="image topic of a bag that has several")
     parser.add_argument(
@@ -83,26 +100,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment ``args.path``; write masks and pictures, print the main figures."""
+    """Segment what ``args.paths`` name; write masks and pictures, print the main figures.
+
+    1 where some of several paths failed.
+    """
     if args.frames is not None and args.frames < 1:
         raise ValueError(f"--frames: expected at least 1, got {args.frames}")
     check_device_name(args.device)
-    path = args.path.resolve()
+    paths = listed(args.paths)
+
+    @cache
+    def load() -> StreamingSegmenter:
+        return StreamingSegmenter.from_checkpoint(
+            args.checkpoint, args.device, args.encoder_weights, args.precision, args.windows
+        )
+
+    if len(paths) > 1 or args.paths == [STANDARD_INPUT]:
+        return segment_several(paths, args, load)
+    (path,) = paths
+    out = args.out or default_folder(path)
+    report = segment_path(path, out, args, load)
+    page = REPORT if is_image(path) else PAGE
+    print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / page}")
+    return 0
+
+
+def listed(words: Sequence[str]) -> list[Path]:
+    """The paths, those on standard input in the place of ``-``; ValueError where there is none."""
+    paths: list[Path] = []
+    for word in words:
+        lines = sys.stdin.read().splitlines() if word == STANDARD_INPUT else [word]
+        paths += [Path(line).resolve() for line in lines if line.strip()]
+    if not paths:
+        raise ValueError("expected at least one path, got an empty list")
+    return list(dict.fromkeys(paths))
+
+
+def segment_path(
+    path: Path, out: Path, args: argparse.Namespace, load: Callable[[], StreamingSegmenter]
+) -> dict:
+    """Segment one path into a folder; return its report, which is there as report.json.
+
+    Raises ``ValueError`` where it holds no clip, or from some frame on cannot be read.
+    """
     frames, names = read_clip(path, args.rate, args.topic, args.labels_topic)
     first = next(frames, None)
     if first is None:
         raise ValueError(f"{path} holds no frame")
-    out = args.out or default_folder(path)
     make_folder(out / MASKS)
     if is_bag(path):
         check_bag(path)
-    segmenter = StreamingSegmenter.from_checkpoint(
-        args.checkpoint, args.device, args.encoder_weights, args.precision, args.windows
-    )
+    segmenter = load()
     offline = OfflineRun(segmenter, args.max_gap)
     rate_hz = usual_rate(path, args.rate, args.topic)
     frames = itertools.islice(itertools.chain([first], frames), args.frames)
-    with tqdm(unit="frame", desc="segment", total=args.frames, file=sys.stderr) as progress:
+    with tqdm(unit="frame", desc=path.name[-30:], total=args.frames, file=sys.stderr) as progress:
         shares = ClassShares(segmenter.class_names)
         masked = written(offline.segment(frames), names, out / MASKS, segmenter.palette)
         masked = watched(masked, shares, progress)
@@ -111,14 +163,73 @@ def run(args: argparse.Namespace) -> int:
         else:
             classes, palette = segmenter.class_names, segmenter.palette
             scores = write_pictures(out, masked, classes, palette, rate_hz, args.max_gap)
-    report = {"path": str(path), **offline_report(offline, scores), "classes": shares.compute()}
+    report = {
+        "path": str(path),
+        "settings": settings_of(args),
+        **offline_report(offline, scores),
+        "classes": shares.compute(),
+    }
     if not is_image(path):
         own = segmenter.labelling.source_confidence
         write_health_page(out, as_text(report), offline.timeline, rate_hz, own, VIDEO, STRIP)
     offline.finish(out, report)
-    page = REPORT if is_image(path) else PAGE
-    print(json.dumps(report) if args.json else f"{as_text(report)}\n{out / page}")
-    return 0
+    return report
+
+
+def settings_of(args: argparse.Namespace) -> dict:
+    """What results depend on beside the path, by which a later call knows them again."""
+    names = "checkpoint topic labels_topic max_gap rate frames precision windows encoder_weights"
+    values = {name: getattr(args, name) for name in names.split()}
+    given = args.checkpoint
+    modified_ns = given.stat().st_mtime_ns if given is not None and given.exists() else 0
+    return values | {"checkpoint": str(given or SHIPPED_NAME), "modified_ns": modified_ns}
+
+
+def segment_several(
+    paths: Sequence[Path], args: argparse.Namespace, load: Callable[[], StreamingSegmenter]
+) -> int:
+    """Segment each path into a folder of its own and print a line for each; 1 where one failed."""
+    reports = []
+    for number, path in enumerate(paths, start=1):
+        print(f"{number} of {len(paths)}: {path}", file=sys.stderr)
+        try:
+            out = default_folder(path, args.out)
+            report = None if args.again else earlier_report(out, settings_of(args))
+            state = "done" if report is None else "was there"
+            report = report or segment_path(path, out, args, load)
+            reports.append(report | {"state": state, "out": str(out)})
+        except (ValueError, OSError) as error:
+            reports.append({"path": str(path), "state": "failed", "error": str(error)})
+    failed = [report for report in reports if report["state"] == "failed"]
+    print(json.dumps(reports) if args.json else as_table(reports))
+    if failed:
+        print(f"t2g segment: {len(failed)} of {len(reports)} paths failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def earlier_report(out: Path, settings: dict) -> dict | None:
+    """The report of an earlier call with the same settings that came to its end; else None."""
+    try:
+        report = json.loads((out / REPORT).read_text())
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(report, dict) and "error" not in report
+    return report if whole and report.get("settings") == settings else None
+
+
+def as_table(reports: Sequence[dict]) -> str:
+    """A line for each path."""
+    lines = ["frames  flicker %  confidence %  moments  state      path"]
+    for report in reports:
+        if report["state"] == "failed":
+            lines.append(f"{'':40}failed     {report['path']}: {report['error']}")
+            continue
+        flicker = "-" if report["flicker"] is None else f"{100 * report['flicker']:.2f}"
+        lines.append(
+            f"{report['frames_sent']:6}  {flicker:>9}  {100 * report['mean_confidence']:12.1f}  "
+            f"{len(report['moments']):7}  {report['state']:9}  {report['path']}"
+        )
+    return "\n".join(lines)
 
 
 def is_image(path: Path) -> bool:

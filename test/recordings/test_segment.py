@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 
@@ -106,3 +107,44 @@ def test_class_shares_by_hand():
     shares.update(np.array([[0, 2, 2, 2]], np.uint8))
     assert shares.compute() == {"c": 75.0, "a": 25.0, "b": 0.0}
     assert list(shares.compute()) == ["c", "a", "b"]
+
+
+def test_several_paths_have_a_folder_each_and_what_fails_is_listed(
+    folder, checkpoint, tmp_path, capsys, monkeypatch
+):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    single = tmp_path / "single.png"
+    Image.fromarray(picture(5)).save(single)
+    out, words = tmp_path / "all", ["--checkpoint", str(checkpoint), "--rate", "10"]
+    words += ["--out", str(out)]
+    capsys.readouterr()
+    assert main(["segment", str(folder), str(broken), str(single), *words]) == 1
+    told = capsys.readouterr()
+    lines = told.out.splitlines()[1:]
+    assert [line.split()[-1].rpartition("/")[2] for line in (lines[0], lines[2])] == [
+        "drive",
+        "single.png",
+    ]
+    assert "failed" in lines[1] and "cannot read" in lines[1]
+    assert "1 of 3 paths failed" in told.err
+    assert (out / "drive_t2g" / "report.html").is_file()
+    assert (out / "single_t2g" / "overlay.png").is_file()
+
+    # Called again, by a list on standard input: what is there stays as it is, what failed is tried.
+    before = (out / "drive_t2g" / "report.json").stat().st_mtime_ns
+    with Mp4Writer(broken, 10.0) as video:
+        video.write(picture(1))
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{folder}\n\n{broken}\n{folder}\n"))
+    assert main(["segment", "-", "--json", *words]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["state"] for report in reports] == ["was there", "done"]
+    assert (out / "drive_t2g" / "report.json").stat().st_mtime_ns == before
+
+    # Other settings are other results.
+    assert main(["segment", str(folder), str(broken), "--json", "--frames", "2", *words]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [(r["state"], r["frames_sent"]) for r in reports] == [("done", 2), ("done", 1)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert main(["segment", "-", *words]) == 2
+    assert "an empty list" in capsys.readouterr().err
