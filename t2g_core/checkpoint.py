@@ -256,7 +256,8 @@ def _refuse_absurd_numbers(value: object, where: str) -> None:
     """Before a model is built by a file's numbers: ValueError where one is beyond any model."""
     if isinstance(value, dict):
         for key, item in value.items():
-            _refuse_absurd_numbers(item, f"{where}.{key}")
+            if key != "input_size":  # which has bounds of its own
+                _refuse_absurd_numbers(item, f"{where}.{key}")
     elif isinstance(value, list):
         for item in value:
             _refuse_absurd_numbers(item, where)

@@ -21,7 +21,7 @@ from t2g_core.health.findings import (
 )
 from t2g_core.health.limits import HealthLimits
 
-WIDTH = 320  # pixels; images are looked at no larger
+LONGER_SIDE = 320  # pixels; images are looked at in this size
 DARK = 24  # grey values; an image is black where hardly a pixel is brighter
 BRIGHT = 250  # grey values; a pixel is burnt out from here on
 LEARNED = 15  # images before sharpness is judged
@@ -52,8 +52,8 @@ class Detail(NamedTuple):
 class ImageSigns(NamedTuple):
     """Figures of one image.
 
-    small: (h, 320) uint8, its green channel; brightest: its 98th percentile [0..255]; burnt_out:
-    share of pixels that are [0..1]; detail: see `Detail`.
+    small: its green channel, uint8, the longer side of 320 pixels; brightest: its 98th percentile
+    [0..255]; burnt_out: share of pixels that are [0..1]; detail: see `Detail`.
     """
 
     small: np.ndarray
@@ -65,7 +65,8 @@ class ImageSigns(NamedTuple):
 def signs_of(image: np.ndarray) -> ImageSigns:
     """image: (H, W, 3) uint8 RGB."""
     height, width = image.shape[:2]
-    size = WIDTH, max(1, round(WIDTH * height / width))
+    scale = LONGER_SIDE / max(height, width)
+    size = max(1, round(scale * width)), max(1, round(scale * height))
     small = cv2.resize(cv2.extractChannel(image, 1), size, interpolation=cv2.INTER_AREA)
     grey = small.astype(np.float32)
     soft = cv2.GaussianBlur(grey, (0, 0), 1)

@@ -21,7 +21,7 @@ from t2g_core.streaming.mask_motion import MaskMotion
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.streaming.video_segmenter import SegmentedFrame
 
-COMPARED_WIDTH = 640  # pixels; wider masks are compared on every second, third ... row and column
+COMPARED_SIDE = 640  # pixels; larger masks are compared on every second, third ... row and column
 
 
 class FrameHealth(NamedTuple):
@@ -70,7 +70,7 @@ class StreamHealth:
             if reset.reason in (IMAGE_SIZE, FRAME_ID):  # another camera
                 self._images.reset()
         motion = self._motion.update(image, segmented) if motion_correction else None
-        step = math.ceil(image.shape[1] / COMPARED_WIDTH)
+        step = math.ceil(max(image.shape[:2]) / COMPARED_SIDE)
         mask = np.ascontiguousarray(result.mask[::step, ::step])
         report = self._stability.update(mask, stamp_ns, motion)
         confidence = float(result.confidence.mean() / 255)
