@@ -10,35 +10,38 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from t2g_core.checkpoint import record_source_confidence
-from t2g_core.data.datasets import NAMES, open_dataset
-from t2g_core.data.video import Video
 from t2g_core.device import AUTO, PRECISIONS
-from t2g_core.images.files import read_image
+from t2g_core.recordings.clip_source import open_clip
+from t2g_core.streaming.continuity import MAX_GAP_S, FrameInfo
 from t2g_core.streaming.streaming_segmenter import (
     EncodedFrame,
     SegmentationResult,
     StreamingSegmenter,
     StreamState,
 )
+from t2g_core.streaming.video_segmenter import VideoSegmenter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``t2g confidence``."""
     parser.description = (
-        "Segment videos of the domain that a checkpoint was trained for, which it was not trained "
-        "on, and write the mean probability of the winning class into the checkpoint. Labels are "
-        "not needed. `t2g train` does so by itself where there is a split val."
+        "Segment recordings of the domain that a checkpoint was trained for, which it was not "
+        "trained on, and write the mean probability of the winning class into the checkpoint. "
+        "Labels are not needed. `t2g train` does so by itself where there is a split val."
     )
     parser.add_argument("checkpoint", type=Path, help="written to: its header alone changes")
-    parser.add_argument("--data", choices=NAMES, default="camvid", help="default: %(default)s")
-    parser.add_argument("--root", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--split", default="val", help="as of `t2g eval` (default: %(default)s)")
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="PATH", help="a folder of images, a video or a bag"
+    )
+    parser.add_argument("--topic", help="image topic of a bag that has several")
+    parser.add_argument(
+        "--rate", type=float, default=15.0, help="images a second of a folder (default 15)"
+    )
     parser.add_argument(
         "--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
     )
@@ -47,27 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, record and print the confidence."""
-    videos = open_dataset(args.data, args.root).load_videos(args.split)
-    segmenter = StreamingSegmenter.from_checkpoint(
-        args.checkpoint, args.device, precision=args.precision
+    clips = [open_clip(path, args.rate, args.topic) for path in args.paths]
+    meter = ConfidenceMeter(
+        StreamingSegmenter.from_checkpoint(args.checkpoint, args.device, precision=args.precision)
     )
-    confidence = mean_confidence(segmenter, videos)
-    record_source_confidence(args.checkpoint, confidence)
-    print(f"{args.checkpoint}: {100 * confidence:.2f} % sure on average on {args.split}")
+    for clip in clips:
+        video = VideoSegmenter(meter)
+        for frame in tqdm(clip, desc="confidence", unit="frame", file=sys.stderr):
+            video.segment(frame.image, FrameInfo(frame.stamp_ns, frame.image.shape[:2]), MAX_GAP_S)
+    record_source_confidence(args.checkpoint, meter.mean)
+    print(f"{args.checkpoint}: {100 * meter.mean:.2f} % sure on average")
     return 0
-
-
-def mean_confidence(segmenter: StreamingSegmenter, videos: Sequence[Video]) -> float:
-    """Mean probability of the winning class over all pixels and frames, streaming [0..1]."""
-    meter = ConfidenceMeter(segmenter)
-    frames = sum(len(video.frames) for video in videos)
-    with tqdm(total=frames, desc="confidence", unit="frame", file=sys.stderr) as progress:
-        for video in videos:
-            state = meter.start()
-            for frame in video.frames:
-                _, state = meter.step(read_image(frame.image_path), state, video.step_s)
-                progress.update()
-    return meter.mean
 
 
 class ConfidenceMeter(StreamingSegmenter):
