@@ -29,7 +29,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 def test_four_cameras_at_30_hz(tmp_path, checkpoint):
-    seconds = size(600.0, 8.0)
+    seconds = size(600.0, 4.0)
     log = tmp_path / "log.txt"
     remappings = [f"{name}/image:=/{name}/image" for name in CAMERAS]
     process = start_node(

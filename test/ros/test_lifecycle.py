@@ -219,6 +219,7 @@ def test_a_checkpoint_is_swapped_while_masks_go_on(tmp_path, checkpoint):
         assert harness.values()["checkpoint"] == str(other)
 
 
+@pytest.mark.long
 def test_ros_own_overrides_of_the_quality_of_service_are_taken(tmp_path, checkpoint):
     override = "qos_overrides./camera/image_raw.subscription.reliability"
     with running(tmp_path, checkpoint, **{override: "best_effort"}) as harness:

@@ -53,6 +53,7 @@ def test_a_recurrent_method_runs_in_the_node(tmp_path):
     assert len(np.unique(result.mask)) > 1
 
 
+@pytest.mark.long
 def test_rein_runs_in_the_node_on_sliding_windows(tmp_path):
     method = small_method("rein")
     with torch.no_grad():

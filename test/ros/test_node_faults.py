@@ -34,7 +34,9 @@ def checkpoint(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("publisher", ["RELIABLE", "BEST_EFFORT"])
+@pytest.mark.parametrize(
+    "publisher", ["RELIABLE", pytest.param("BEST_EFFORT", marks=pytest.mark.long)]
+)
 def test_every_large_image_is_accounted_for(tmp_path, checkpoint, publisher):
     """1280x720 at 10 Hz on default Fast DDS: from a reliable publisher every image comes."""
     with running(tmp_path, checkpoint, publisher) as harness:
