@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -198,18 +199,29 @@ def in_bgr_with_padded_rows(message: Image) -> Image:
 
 
 @contextmanager
-def running(tmp_path, checkpoint, reliability="RELIABLE", code=0, **parameters):
-    """A node that is ready, and its harness; it has to end with this exit code."""
+def node_and_harness(
+    tmp_path: Path, *remappings: str, reliability: str = "RELIABLE", **start
+) -> Iterator[tuple[subprocess.Popen, Harness]]:
+    """A node's process, see `start_node`, and its harness; both are gone afterwards."""
     log = tmp_path / "log.txt"
-    process = start_node(log, checkpoint=checkpoint, device="cpu", **parameters)
+    process = start_node(log, *remappings, **start)
     harness = Harness(log, reliability)
     try:
+        yield process, harness
+    finally:
+        process.kill()
+        process.wait()
+        harness.close()
+
+
+@contextmanager
+def running(tmp_path, checkpoint, reliability="RELIABLE", code=0, **parameters):
+    """A node that is ready, and its harness; it has to end with this exit code."""
+    with node_and_harness(
+        tmp_path, reliability=reliability, checkpoint=checkpoint, device="cpu", **parameters
+    ) as (process, harness):
         harness.wait_until_ready()
         yield harness
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20.0) == code, harness.words()
         assert "Traceback" not in harness.words()
-    finally:
-        process.kill()
-        process.wait()
-        harness.close()

@@ -253,8 +253,12 @@ def _check_picture_size(data: bytes) -> None:
             width, height = PIL.Image.open(io.BytesIO(data)).size
     except PIL.Image.DecompressionBombError as error:
         raise ValueError(f"data: {error}") from error
-    except Exception:  # a header that Pillow does not read: OpenCV has the last word
-        return
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:  # Pillow raises SyntaxError for a broken PNG
+        raise ValueError(f"data: {len(data)} bytes whose header cannot be read: {error}") from error
     check_pixels(width, height)
 
 

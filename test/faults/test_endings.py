@@ -16,7 +16,15 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/env
 from fault_scale import note, open_files, size, status_of
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from node_harness import Harness, message_of, picture, running, start_cameras, start_node
+from node_harness import (
+    Harness,
+    message_of,
+    node_and_harness,
+    picture,
+    running,
+    start_cameras,
+    start_node,
+)
 from small_checkpoint import write_vit_s_checkpoint
 
 
@@ -101,10 +109,10 @@ def test_one_who_listens_is_killed_in_the_middle(tmp_path, checkpoint):
 @pytest.mark.long
 def test_lifecycles_leave_nothing_behind(tmp_path, checkpoint):
     cycles = size(100, 3)
-    log = tmp_path / "log.txt"
-    process = start_node(log, checkpoint=checkpoint, device="cpu", autostart=False)
-    harness = Harness(log)
-    try:
+    with node_and_harness(tmp_path, checkpoint=checkpoint, device="cpu", autostart=False) as (
+        process,
+        harness,
+    ):
         harness.wait_for(lambda: harness.diagnostics, "diagnostics", 60.0)
         rows = []
         for number in range(cycles):
@@ -125,10 +133,6 @@ def test_lifecycles_leave_nothing_behind(tmp_path, checkpoint):
         assert last[1] <= first[1] + 1 and last[2] <= first[2] + 2
         process.terminate()
         assert process.wait(timeout=10.0) == 0
-    finally:
-        process.kill()
-        process.wait()
-        harness.close()
 
 
 def change(harness: Harness, name: str) -> None:

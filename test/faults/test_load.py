@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/environment.sh")
 
 from fault_scale import note, open_files, size, status_of
-from node_harness import Harness, start_cameras, start_node
+from node_harness import node_and_harness, start_cameras
 from sensor_msgs.msg import Image
 from small_checkpoint import write_vit_s_checkpoint
 
@@ -30,12 +30,8 @@ def checkpoint(tmp_path_factory) -> Path:
 
 def test_four_cameras_at_30_hz(tmp_path, checkpoint):
     seconds = size(600.0, 4.0)
-    log = tmp_path / "log.txt"
     remappings = [f"{name}/image:=/{name}/image" for name in CAMERAS]
-    process = start_node(
-        log, *remappings, checkpoint=checkpoint, device="cpu", cameras=f"[{','.join(CAMERAS)}]"
-    )
-    harness = Harness(log)
+    names = f"[{','.join(CAMERAS)}]"
     latencies, steps, last = [], [], dict.fromkeys(CAMERAS, 0.0)
 
     def heard(name: str, message: Image) -> None:
@@ -45,11 +41,13 @@ def test_four_cameras_at_30_hz(tmp_path, checkpoint):
             steps.append(now_s - last[name])
         last[name] = now_s
 
-    for name in CAMERAS:
-        harness.node.create_subscription(
-            Image, f"/segmenter/{name}/mask", lambda m, name=name: heard(name, m), 50
-        )
-    try:
+    with node_and_harness(
+        tmp_path, *remappings, checkpoint=checkpoint, device="cpu", cameras=names
+    ) as (process, harness):
+        for name in CAMERAS:
+            harness.node.create_subscription(
+                Image, f"/segmenter/{name}/mask", lambda m, name=name: heard(name, m), 50
+            )
         harness.wait_for(lambda: "ready after" in harness.words(), "the model", timeout_s=90.0)
         harness.wait_for(lambda: harness.diagnostics, "diagnostics")
         cameras = start_cameras([f"/{name}/image" for name in CAMERAS], RATE_HZ, seconds + 3)
@@ -95,10 +93,6 @@ def test_four_cameras_at_30_hz(tmp_path, checkpoint):
         process.terminate()
         assert process.wait(timeout=10.0) == 0
         assert "Traceback" not in harness.words()
-    finally:
-        process.kill()
-        process.wait()
-        harness.close()
 
 
 @pytest.mark.long
@@ -106,10 +100,7 @@ def test_a_long_run_at_camera_rate_leaves_memory_threads_and_files_as_they_were(
     tmp_path, checkpoint
 ):
     seconds = size(1800.0, 5.0)
-    log = tmp_path / "log.txt"
-    process = start_node(log, checkpoint=checkpoint, device="cpu")
-    harness = Harness(log)
-    try:
+    with node_and_harness(tmp_path, checkpoint=checkpoint, device="cpu") as (process, harness):
         harness.wait_for(lambda: "ready after" in harness.words(), "the model", timeout_s=90.0)
         camera = start_cameras(["/camera/image_raw"], 15, seconds + 5)
         harness.wait_for(lambda: len(harness.mask) > 20, "masks")
@@ -136,7 +127,3 @@ def test_a_long_run_at_camera_rate_leaves_memory_threads_and_files_as_they_were(
         camera.wait()
         process.terminate()
         assert process.wait(timeout=10.0) == 0
-    finally:
-        process.kill()
-        process.wait()
-        harness.close()

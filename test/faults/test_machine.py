@@ -17,7 +17,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: make setup, then . scripts/env
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fault_scale import note, size
-from node_harness import Harness, message_of, picture, running, start_node
+from node_harness import message_of, node_and_harness, picture, running
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from small_checkpoint import write_vit_s_checkpoint
@@ -63,13 +63,11 @@ def marked(number: int, fault: int):
 def test_a_model_that_raises_runs_out_of_memory_or_hangs_is_counted_said_and_over(
     tmp_path, checkpoint
 ):
-    log, program = tmp_path / "log.txt", tmp_path / "node.py"
+    program = tmp_path / "node.py"
     program.write_text(FAULTY_NODE)
-    process = start_node(
-        log, program=program, checkpoint=checkpoint, device="cpu", no_mask_error_s=1.0
-    )
-    harness = Harness(log)
-    try:
+    with node_and_harness(
+        tmp_path, program=program, checkpoint=checkpoint, device="cpu", no_mask_error_s=1.0
+    ) as (process, harness):
         harness.wait_until_ready()
         harness.segment(message_of(picture(0), 1.0))
 
@@ -101,10 +99,6 @@ def test_a_model_that_raises_runs_out_of_memory_or_hangs_is_counted_said_and_ove
         )
         process.terminate()
         assert process.wait(timeout=10.0) == 0
-    finally:
-        process.kill()
-        process.wait()
-        harness.close()
 
 
 def test_clocks_that_jump_and_a_storm_of_parameters(tmp_path, checkpoint):
