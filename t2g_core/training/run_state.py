@@ -41,10 +41,9 @@ def save_state(
         torch.save(state, partial)
 
 
-def load_state(
-    path: Path, config: Config, fingerprints: Fingerprints, device: str
-) -> tuple[int, dict] | None:
-    """The iteration that a stopped run goes on with, and its parts; None where nothing was saved.
+def load_state(path: Path, config: Config, fingerprints: Fingerprints) -> tuple[int, dict] | None:
+    """The iteration that a stopped run goes on with, and its parts, on the CPU; None where nothing
+    was saved. How many processes saved it does not matter.
 
     A key that a later version added counts as having its default in an older state.
 
@@ -54,7 +53,7 @@ def load_state(
     """
     if not path.is_file():
         return None
-    state = torch.load(path, map_location=device, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     if state.get("format") != FORMAT:
         raise ValueError(
             f"{path} was saved by another version of t2g_ros, which alone can go on: choose "

@@ -9,7 +9,7 @@ import itertools
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from t2g_core.evaluation.source_confidence import ConfidenceMeter
 from t2g_core.images.files import picture_size
 from t2g_core.methods.method import Method
 from t2g_core.metrics.iou import miou
+from t2g_core.processes import Processes
 from t2g_core.schedule import FRAME_PATH, TEMPORAL, StageConfig, TrainConfig
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 from t2g_core.torch_runtime import TorchRuntime
@@ -36,7 +37,6 @@ from t2g_core.training.clips.batches import TrainingBatches, collate
 from t2g_core.training.crop_sheet import save_crops
 from t2g_core.training.dry_run import describe_data, describe_method, time_iterations
 from t2g_core.training.norm_statistics import fit_norms, norm_batches
-from t2g_core.training.processes import Processes, StopRequest
 from t2g_core.training.run_state import (
     TrainingLog,
     best_so_far,
@@ -50,6 +50,7 @@ from t2g_core.training.source import (
     frames_fingerprint,
     weights_fingerprint,
 )
+from t2g_core.training.stop_request import StopRequest
 from t2g_core.training.training_loss import TrainingLoss
 from t2g_core.training.weight_average import WeightAverage
 from t2g_core.training.zoom import training_zoom
@@ -187,19 +188,26 @@ def run(args: argparse.Namespace) -> int:
 def train(config: Config, options: TrainOptions) -> bool:
     """Train `config` on a labelled source; writes `options.out`/model.safetensors.
 
-    Several processes of torchrun share the micro-batches of an iteration (`accumulate`). Returns
+    Several processes of torchrun share the micro-batches of an iteration (`accumulate`), the
+    checks of the source and what is kept on disk; the first one alone needs `options.out`. Returns
     whether the run is done; False after Ctrl-C, with the state saved.
 
     Raises:
-        ValueError, FileNotFoundError: the config has no section train, data or files are faulty.
+        ValueError, FileNotFoundError: the config has no section train, or fewer micro-batches than
+            there are processes; data or files are faulty.
         FloatingPointError: an output or a loss is not finite.
     """
     if config.train is None:
         raise ValueError("the config has no section train")
     if options.frame_path and options.begin_from:
         raise ValueError("--frame-path and --begin-from: one of them")
-    with Processes(find_device(options.device)) as processes, StopRequest() as stop:
-        processes.micro_batches(0, config.train.accumulate)  # its error, before the work
+    processes = Processes(find_device(options.device))
+    if processes.size > config.train.accumulate:
+        raise ValueError(
+            f"train.accumulate: expected at least the {processes.size} processes, which share "
+            f"the micro-batches of an iteration, got {config.train.accumulate}"
+        )
+    with processes, StopRequest() as stop:
         return _train(config, options, processes, stop)
 
 
@@ -211,16 +219,25 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
     validation = validation_video(dataset, o.validation_frames)
     cache = o.cache or o.out / "clips"
     splits = {o.split: videos} | ({"val": [validation]} if validation else {})
+    share = processes.share_of(cache)
+    if share.index == 0:
+        check_source(splits, len(dataset.class_names), cache)
+    processes.wait()  # the others find the note of it
     pixels = check_source(splits, len(dataset.class_names), cache)[o.split]
     encoder = config.build_encoder(device)
     fingerprints = Fingerprints(o.data, frames_fingerprint(videos), weights_fingerprint(encoder))
+    check_same(fingerprints, processes)
     state_path = o.out / "last.pt"
-    saved = load_state(state_path, config, fingerprints, device)
+    saved = load_state(state_path, config, fingerprints) if processes.first else None
+    saved = processes.from_first(saved)
 
     torch.manual_seed(c.seed)
     method = config.build_method(encoder, len(dataset.class_names)).to(device)
     batches = TrainingBatches(videos, method, config, cache, device, fingerprints, o.workers)
-    if saved is None:
+    if processes.size > 1:
+        batches.fill(saved[0] if saved else 0, share)
+        processes.wait()
+    if saved is None and processes.first:
         count = min(16, c.iterations * c.accumulate)
         method.begin_training(
             dataset.class_names, (collate(batches(i), device) for i in range(count))
@@ -236,22 +253,27 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
     elif o.frame_path:
         first = take_frame_path(o.frame_path, [method, average.method], c)
     class_weights = balanced_weights(pixels, c.class_balance).to(device)
-    loss = processes.wrap(TrainingLoss(method, c, class_weights))
+    loss = TrainingLoss(method, c, class_weights)
     if o.dry_run:
-        print(describe_data(videos, o.data, o.split))
-        print(training_zoom(config, picture_size(videos[0].frames[0].image_path)))
-        print(describe_method(method))
         stage, _ = c.stage_of(first)
         method.enter_stage(stage)
         optimizer = make_optimizer(method, stage, c, optimizer)
+        if processes.first:
+            print(describe_data(videos, o.data, o.split))
+            print(training_zoom(config, picture_size(videos[0].frames[0].image_path)))
+            print(describe_method(method))
+        loss = processes.wrap(loss)
         iterate = partial(run_iteration, method, loss, optimizer, batches, c, processes, o.out)
-        print(time_iterations(lambda i: iterate(i).means(), c, first, lambda: peak_memory(device)))
+        timed = time_iterations(lambda i: iterate(i).means(), c, first, lambda: peak_memory(device))
+        if not processes.first:
+            return True
+        print(timed)
         save_crops(o.out / CROPS, method, batches(first * c.accumulate), stage, c, dataset)
         print(f"the first iteration's crops are in {o.out / CROPS}")
         return True
     log = TrainingLog(o.out, first, method.loss_names) if processes.first else None
 
-    coming = (processes.micro_batches(i, c.accumulate) for i in range(first, c.iterations))
+    coming = (micro_batches(i, c, processes) for i in range(first, c.iterations))
     batches.begin(itertools.chain.from_iterable(coming))
     progress = tqdm(
         range(first, c.iterations),
@@ -260,23 +282,26 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
         desc="train",
         disable=not processes.first,
     )
-    stopped, stop.entered = False, True
+    stopped, stop.entered, shared_loss = False, True, loss
     for i in progress:
         stage, number = c.stage_of(i)
         if number == 0 or optimizer is None:
-            if stage.trains == TEMPORAL:
+            if stage.trains == TEMPORAL and processes.first:
                 method.load_state_dict(average.method.trained_state(), strict=False)
                 measure_norms(method, batches, c, stage, device)
+            processes.wait()
             method.enter_stage(stage)
             optimizer = make_optimizer(method, stage, c, optimizer)
-        sums = run_iteration(method, loss, optimizer, batches, c, processes, o.out, i)
+        if number == 0 or i == first:
+            shared_loss = processes.wrap(loss)  # anew: it averages what the stage trains
+        sums = run_iteration(method, shared_loss, optimizer, batches, c, processes, o.out, i)
         average.update(method)
-        losses, stopped = share(sums, stop, processes, method.loss_names)
+        losses, stopped = total_of(sums, stop, processes, method.loss_names)
         done = i + 1 == c.iterations
+        reports = (i + 1) % o.validate_every == 0 or done
         if log is not None:
             log.write(i, losses, learning_rate(c, i))
             progress.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
-            reports = (i + 1) % o.validate_every == 0 or done
             path = o.out / "model.safetensors"
             if reports:  # before the state: a run that is over by its state has its model
                 measure_norms(average.method, batches, c, stage, device)
@@ -295,10 +320,11 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
                 save_crops(o.out / CROPS, average.method, crops, stage, c, dataset)
                 message = validate(path, encoder, validation, dataset, device, i + 1)
                 tqdm.write(f"iteration {i + 1}: {message}", file=sys.stderr)
+        if reports:
+            processes.wait()  # for the first one's validation, however long it takes
         if stopped and not done:
             break
     batches.close()
-    processes.wait()
     if log is not None:
         log.close()
     if stopped and not done:
@@ -393,6 +419,25 @@ def begin_from(path: Path, methods: list[Method]) -> list[str]:
     return list(dict.fromkeys(name.rpartition(".")[0] for name in own if name not in given))
 
 
+def check_same(fingerprints: Fingerprints, processes: Processes) -> None:
+    """Raise ValueError where this process sees another source or other frozen weights than the
+    first one, on another machine.
+    """
+    others = asdict(processes.from_first(fingerprints))
+    other = [name for name, value in asdict(fingerprints).items() if others[name] != value]
+    if other:
+        raise ValueError(
+            f"process {processes.rank} has other {' and '.join(other)} than the first one: all "
+            "machines need the same files"
+        )
+
+
+def micro_batches(iteration: int, config: TrainConfig, processes: Processes) -> Sequence[int]:
+    """Numbers of the micro-batches of an iteration that this process computes."""
+    first = iteration * config.accumulate
+    return processes.share().of(range(first, first + config.accumulate))
+
+
 def measure_norms(
     method: Method, batches: TrainingBatches, config: TrainConfig, stage: StageConfig, device: str
 ) -> None:
@@ -445,13 +490,14 @@ def accumulate_gradients(
     """Backward passes of this process's share of an iteration's micro-batches.
 
     Micro-batch m is the same whichever process computes it, and the gradient is the mean over all,
-    so that more processes give the same run up to rounding.
+    so that more processes give the same run up to rounding, also where they cannot share them
+    evenly.
 
     Raises:
         FloatingPointError: an output or a loss is not finite; the micro-batch is saved in `out`.
     """
     stage, _ = config.stage_of(iteration)
-    mine = processes.micro_batches(iteration, config.accumulate)
+    mine = micro_batches(iteration, config, processes)
     sums = LossSums({}, 0)
     for number in mine:
         torch.manual_seed(config.seed * 1_000_003 + number)  # depends on nothing before it
@@ -470,14 +516,15 @@ def accumulate_gradients(
                 raise FloatingPointError(
                     f"{error} at iteration {iteration}; its batch is {kept}"
                 ) from error
-            (total / len(mine)).backward()
+            # torch averages the gradients over the processes, whatever share of them each has
+            (total * (processes.size / config.accumulate)).backward()
         for name, value in losses.items():
             sums.values[name] = sums.values.get(name, 0.0) + value.item()
         sums.batches += 1
     return sums
 
 
-def share(
+def total_of(
     sums: LossSums, stop: StopRequest, processes: Processes, names: Sequence[str]
 ) -> tuple[dict[str, float], bool]:
     """Losses as means over all micro-batches, and whether any process was asked to stop."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis.strategies import floats, lists
 
 from t2g_core.losses.temporal_consistency_loss import (
     masked_temporal_consistency_loss,
@@ -96,3 +98,16 @@ def test_logits_and_bare_scores_are_not_taken_for_probabilities():
     found = masked_temporal_consistency_loss(logits, target, from_logits=True)
     expected = masked_temporal_consistency_loss(logits.softmax(dim=2), target)
     assert 0 < found == expected <= 2
+
+
+@given(lists(lists(floats(0, 2, width=32), min_size=10, max_size=10), min_size=2, max_size=6))
+def test_the_mean_over_micro_batches_is_close_to_a_pooled_one(differences):
+    """Never below it, and above it by at most how far their 80 % quantiles lie from that of all."""
+    parts, trim = torch.tensor(differences, dtype=torch.float64), 0.2
+    apart = torch.stack([trimmed_mean(values, trim) for values in parts]).mean()
+    pooled = trimmed_mean(parts.flatten(), trim)
+    kept = [
+        values.sort().values[int(0.8 * len(values)) - 1] for values in (*parts, parts.flatten())
+    ]
+    reach = max(abs(own - kept[-1]) for own in kept[:-1])
+    assert -1e-9 <= apart - pooled <= reach + 1e-9

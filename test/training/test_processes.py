@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The t2g_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Two processes under torchrun and one alone train alike."""
+"""Several processes under torchrun and one alone train alike, and one that is lost is replaced."""
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -17,68 +18,180 @@ from safetensors.torch import load_file
 from small_model import small_config, stages
 from small_runs import brightness_videos, options, plain
 
-from t2g_core.training.processes import Processes
-from t2g_core.training.train import train
+from t2g_core.processes import Processes, Share
+from t2g_core.schedule import TEMPORAL
+from t2g_core.training.train import micro_batches, train
 
 HERE = Path(__file__).parent
+RUNNER = (
+    "import sys, torch\n"
+    "torch.manual_seed(2)\n"  # the random encoder
+    "from t2g_core.cli import main\n"
+    "sys.exit(main(sys.argv[1:]))\n"
+)
 
 
-@pytest.mark.parametrize("head", ["time2general", pytest.param("rein", marks=pytest.mark.long)])
-def test_two_processes_give_the_run_of_one(tmp_path, head):
-    """The same micro-batches, their gradients averaged: weights agree to 1e-3 of their size.
+def write_run(folder: Path, head: str, accumulate: int, **changes):
+    """A config, its data and a program that trains it; the config."""
+    brightness_videos(folder / "data")
+    config = small_config(head)
+    usual = {"stages": stages(3), "cached_clips": 4, "points": 256}
+    config = replace(config, train=replace(config.train, accumulate=accumulate, **usual | changes))
+    (folder / "config.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))
+    (folder / "runner.py").write_text(RUNNER)
+    return config
 
-    Batch norm's running statistics are those of the first process's share of the micro-batches.
+
+def torchrun(folder: Path, out: str, processes: int, *words: object, runner: str = "runner.py"):
+    """Start `t2g train` in several processes."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
+    own = ["train", folder / "config.yaml", "--root", folder / "data", "--out", folder / out]
+    own += ["--validation-frames", "0", "--device", "cpu"]
+    restarts = [word for word in words if str(word).startswith("--max-restarts")]
+    others = [word for word in words if word not in restarts]
+    return subprocess.Popen(
+        list(map(str, [sys.executable, *launch, *restarts, folder / runner, *own, *others])),
+        env=os.environ
+        | {"PYTHONPATH": str(HERE.parent.parent), "OMP_NUM_THREADS": "1"}
+        | ({"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"} if restarts else {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen) -> str:
+    """What it printed, once it has ended well."""
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+def rows_of(run: Path) -> list[dict[str, float]]:
+    """The losses of a run, by iteration."""
+    with (run / "log.csv").open() as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    """Losses agree to 1e-3 of their size, weights to 2e-3.
 
     float16 of the checkpoint alone is 5e-4 of a value; AdamW's first steps have the size of the
     learning rate whatever the gradient, so rounding shows where a gradient is near zero.
     """
-    brightness_videos(tmp_path / "data")
-    config = small_config(head)
-    train_config = replace(config.train, accumulate=2, stages=stages(3), cached_clips=4, points=256)
-    config = replace(config, train=train_config)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))
-    runner = tmp_path / "runner.py"
-    runner.write_text(
-        "import sys, torch\n"
-        "torch.manual_seed(2)\n"  # the random encoder
-        "from t2g_core.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    words = ["train", tmp_path / "config.yaml", "--root", tmp_path / "data"]
-    words += ["--out", tmp_path / "two", "--validation-frames", "0"]
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *launch, *map(str, [runner, *words])],
-        env=environment,
-        cwd=HERE.parent,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    for alone, together in zip(rows_of(one), rows_of(other), strict=True):
+        assert alone == pytest.approx(together, rel=1e-3, abs=1e-4)
+    weights = [load_file(run / "model.safetensors") for run in (one, other)]
+    for name, value in weights[0].items():
+        found = weights[1][name].float()
+        torch.testing.assert_close(value.float(), found, rtol=1e-3, atol=2e-3, msg=name)
 
+
+@pytest.mark.parametrize(
+    ("head", "processes"),
+    [
+        ("time2general", 2),
+        pytest.param("rein", 2, marks=pytest.mark.long),
+        pytest.param("time2general", 3, marks=pytest.mark.long),
+        pytest.param("time2general", 4, marks=pytest.mark.long),
+    ],
+)
+def test_several_processes_give_the_run_of_one(tmp_path, head, processes):
+    """The same micro-batches, their gradients averaged; three share four of them unevenly.
+
+    The consistency loss's trimmed mean is one of the losses: it is taken in each micro-batch.
+    """
+    accumulate = 2 if processes == 2 else 4
+    config = write_run(tmp_path, head, accumulate)
+    finished(torchrun(tmp_path, "several", processes))
     torch.manual_seed(2)
     train(config, options(tmp_path / "data", tmp_path / "one"))
-    one, two = (load_file(tmp_path / run / "model.safetensors") for run in ("one", "two"))
-    for name in (name for name in one if "running" not in name and "batches_tracked" not in name):
-        torch.testing.assert_close(one[name].float(), two[name].float(), rtol=1e-3, atol=2e-3)
-    rows = [
-        [
-            [float(x) for x in row.split(",") if x]
-            for row in (tmp_path / run / "log.csv").read_text().splitlines()[1:]
-        ]
-        for run in ("one", "two")
+    assert_alike(tmp_path / "one", tmp_path / "several")
+    kept = [
+        sorted(path.relative_to(tmp_path / run) for path in (tmp_path / run / "clips").rglob("*"))
+        for run in ("one", "several")
     ]
-    for alone, together in zip(*rows, strict=True):
-        assert alone == pytest.approx(together, rel=1e-3, abs=1e-4)
+    assert set(kept[0]) <= set(kept[1])  # the same cache, and nothing of the processes left
+    assert not list((tmp_path / "several" / "clips").glob(".process*"))
 
 
-def test_processes_share_the_micro_batches_evenly(monkeypatch):
-    assert list(Processes("cpu").micro_batches(3, 2)) == [6, 7]
-    monkeypatch.setenv("WORLD_SIZE", "2")
+DIES_TWICE = (
+    "import os, pathlib, signal\n"
+    "import t2g_core.training.train as module\n"
+    "real = module.accumulate_gradients\n"
+    "def accumulate(loss, batches, config, iteration, *rest):\n"
+    "    mark = pathlib.Path(__file__).with_name(f'died_{iteration}')\n"
+    "    if iteration in (3, 5) and os.environ['RANK'] == '1' and not mark.exists():\n"
+    "        mark.touch()\n"
+    "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    "    return real(loss, batches, config, iteration, *rest)\n"
+    "module.accumulate_gradients = accumulate\n"
+)
+
+
+def test_a_run_goes_on_after_a_process_was_killed_and_with_another_number_of_them(tmp_path):
+    """Torchrun starts both anew, once, which go on from the last state; one alone ends the run.
+
+    A stage of the temporal parts, whose frame path is not trained, is followed by one of all.
+    """
+    changes = {"stages": stages(2, trains=TEMPORAL) + stages(4)}
+    config = write_run(tmp_path, "time2general", 2, **changes)
+    (tmp_path / "dies.py").write_text(DIES_TWICE + RUNNER)
+    words = ("--save-every", "2", "--max-restarts=1")
+    process = torchrun(tmp_path, "lost", 2, *words, runner="dies.py")
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode != 0, output[-3000:]
+    assert (tmp_path / "died_3").exists() and (tmp_path / "died_5").exists()
+    torch.manual_seed(2)
+    assert train(config, options(tmp_path / "data", tmp_path / "lost"))
+    torch.manual_seed(2)
+    train(config, options(tmp_path / "data", tmp_path / "one"))
+    assert_alike(tmp_path / "one", tmp_path / "lost")
+    assert [row["iteration"] for row in rows_of(tmp_path / "lost")] == list(range(6))
+
+
+def test_processes_share_the_micro_batches(monkeypatch):
+    config = replace(small_config().train, accumulate=2)
+    assert list(micro_batches(3, config, Processes("cpu"))) == [6, 7]
+    monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setenv("RANK", "1")
     second = Processes("cpu")
-    assert list(second.micro_batches(3, 4)) == [13, 15] and not second.first
-    with pytest.raises(ValueError, match="multiple of the 2 processes.*got 3"):
-        second.micro_batches(0, 3)
+    config = replace(config, accumulate=5)
+    assert list(micro_batches(3, config, second)) == [16, 19] and not second.first
+    assert second.share() == Share(1, 3)
+
+
+def test_fewer_micro_batches_than_processes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="train.accumulate: expected at least the 2 processes"):
+        train(small_config(), options(tmp_path / "data", tmp_path / "one"))
+
+
+def test_restarts_that_may_hang_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    with pytest.raises(ValueError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        Processes("cpu")
+
+
+SLOW_VALIDATION = (
+    "import datetime, functools, time\n"
+    "from torch import distributed\n"
+    "import t2g_core.training.train as module\n"
+    "limit = datetime.timedelta(seconds=5)\n"
+    "distributed.init_process_group = functools.partial(\n"
+    "    distributed.init_process_group, timeout=limit\n"
+    ")\n"
+    "module.validate = lambda *_: time.sleep(8) or 'slow'\n"
+)
+
+
+@pytest.mark.long
+def test_a_validation_may_take_longer_than_a_sum_over_the_processes(tmp_path):
+    """The others wait for it with another patience than for gradients, here five seconds."""
+    write_run(tmp_path, "linear", 2, stages=stages(2))
+    (tmp_path / "slow.py").write_text(SLOW_VALIDATION + RUNNER)
+    words = ("--validate-every", "1")
+    output = finished(torchrun(tmp_path, "out", 2, *words, runner="slow.py"))
+    assert "iteration 1: slow" in output and "iteration 2: slow" in output

@@ -58,7 +58,7 @@ def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch
 
     import t2g_core.training.train as module
 
-    real, calls = module.share, []
+    real, calls = module.total_of, []
 
     def killed_at_third(*args):
         calls.append(args)
@@ -66,11 +66,11 @@ def test_a_killed_run_resumes_on_the_same_trajectory(data, tmp_path, monkeypatch
             raise Killed
         return real(*args)
 
-    monkeypatch.setattr(module, "share", killed_at_third)
+    monkeypatch.setattr(module, "total_of", killed_at_third)
     torch.manual_seed(2)
     with pytest.raises(Killed):
         train(config, options(data, tmp_path / "parts"))
-    monkeypatch.setattr(module, "share", real)
+    monkeypatch.setattr(module, "total_of", real)
     torch.manual_seed(2)
     train(config, options(data, tmp_path / "parts"))
 

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from t2g_core.config import Config
 from t2g_core.data.video import Video
 from t2g_core.images.model_input import PATCH
 from t2g_core.methods.method import ClipBatch, Method
+from t2g_core.processes import Share
 from t2g_core.training.clips.kept_clips import (
     DistortedClips,
     PlainFrames,
@@ -69,6 +73,40 @@ class TrainingBatches:
     def begin(self, numbers: Iterable[int]) -> None:
         """Let the workers draw what these micro-batches need and is not encoded yet, in turn."""
         self.clips.begin(self._clips_to_draw(numbers))
+
+    def fill(self, first_iteration: int, share: Share) -> None:
+        """Make what the iterations from this one on will read from disk and is not there: this
+        process's share of it, so that no two make the same.
+
+        Distorted clips are known beforehand. Whole frames are drawn as a run goes on: all are made,
+        as they are and mirrored, where it will draw at least as many, and else when they are drawn.
+        """
+        c = self.config.train
+        plans = (
+            self._plan(number)[2].items()
+            for number in range(first_iteration * c.accumulate, c.iterations * c.accumulate)
+            if c.cached_clips
+        )
+        kinds: dict[bool, list[int]] = {True: [], False: []}
+        for clip, plain in itertools.chain.from_iterable(plans):
+            kinds[plain].append(clip)
+        clips = share.of(sorted(set(self.distorted.missing(kinds[False]))))
+        frames = [(frame, way) for frame in self.sampler.frames for way in (False, True)]
+        frames = share.of(frames) if len(kinds[True]) >= len(frames) else []
+        self.clips.begin(clips)
+        with tqdm(
+            total=len(clips) + len(frames),
+            desc=f"fill the cache, {share.index + 1} of {share.count}",
+            disable=share.index > 0 or not (clips or frames),
+            file=sys.stderr,
+        ) as progress:
+            for clip in clips:
+                self.distorted.keep(clip)
+                progress.update()
+            for frame, mirrored in frames:
+                self.plain.keep(frame, mirrored)
+                progress.update()
+        self.clips.close()
 
     def _clips_to_draw(self, numbers: Iterable[int]) -> Iterator[int]:
         begun: set[int] = set()

@@ -152,13 +152,17 @@ class DistortedClips:
         """
         frames = slice(first, last)
         if self.cached:
-            path = self._path(self.number(index))
-            if not path.is_file():
-                keep(path, self._make(self.number(index)))
-            clip = read_clip(path, frames)
+            clip = read_clip(self.keep(self.number(index)), frames)
         else:
             clip = self._make(index, frames)
         return with_motion_images(self.method, clip) if last - first > 1 else clip
+
+    def keep(self, number: int) -> Path:
+        """The file of the sampler's clip `number`, which is made where it is not there."""
+        path = self._path(number)
+        if not path.is_file():
+            keep(path, self._make(number))
+        return path
 
     def _make(self, number: int, frames: slice = slice(None)) -> TrainingClip:  # noqa: B008, a value
         """Some frames of a clip, the others not encoded."""
@@ -197,6 +201,11 @@ class PlainFrames:
 
     def __call__(self, frame: VideoFrame, mirrored: bool, moves: bool) -> TrainingClip:
         """A clip of this one frame; `moves`: others are joined to it, and motion is looked for."""
+        clip = read_clip(self.keep(frame, mirrored), slice(0, 1))
+        return with_motion_images(self.method, clip) if moves else clip
+
+    def keep(self, frame: VideoFrame, mirrored: bool) -> Path:
+        """The file of a frame, which is made where it is not there."""
         stem = frame.image_path.stem
         name = stem if stem.startswith(frame.video) else f"{frame.video}_{stem}"
         path = self.folder / f"{name}{'_mirrored' if mirrored else ''}.safetensors"
@@ -211,8 +220,7 @@ class PlainFrames:
             grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
             clip = Clip(image[None], label[None], 0.0, grey[None])
             keep(path, make_clip(self.method, clip, self.device, self.precision))
-        clip = read_clip(path, slice(0, 1))
-        return with_motion_images(self.method, clip) if moves else clip
+        return path
 
 
 def cut(clip: TrainingClip, left: int, top: int, size: tuple[int, int]) -> TrainingClip:

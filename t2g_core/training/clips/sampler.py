@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
@@ -65,6 +66,12 @@ class ClipSampler:
                 f"no video holds {config.clip_frames} frames at strides {empty}, one of them with "
                 f"a label; longest: {max((len(v.frames) for v in videos), default=0)} frames"
             )
+
+    @property
+    def frames(self) -> list[VideoFrame]:
+        """All frames of clips that are several of a video, each once, in their order."""
+        clips = (frames for r in sorted(self.clips) if r for frames, _ in self.clips[r])
+        return list(dict.fromkeys(itertools.chain.from_iterable(clips)))
 
     def __call__(self, index: int) -> Clip:
         """Clip number `index`, any non-negative integer."""
