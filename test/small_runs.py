@@ -1,8 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The t2g_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of training share: a data set of six small frames, and options of a training."""
+"""What tests of training share: a data set of six small frames, options, several processes."""
 
 from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -37,3 +41,23 @@ def plain(value):
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items() if item is not None}
     return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+RUNNER = (
+    "import sys, torch\n"
+    "torch.manual_seed(2)\n"  # the random encoder
+    "from t2g_core.cli import main\n"
+    "sys.exit(main(sys.argv[1:]))\n"
+)
+TOP = Path(__file__).parents[1]
+
+
+def torchrun_words(processes: int) -> list[str]:
+    """The command that starts a program several times."""
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable, *words]
+
+
+def environment(**others: str) -> dict[str, str]:
+    """For a program of several processes that share two cores."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOP)} | others

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measure mIoU and video consistency (VC8, VC16) of checkpoints on labelled video. All "
         "figures are percentages from 0 to 100. VC is a mean over videos; `correct` asks for a "
-        "constant and right prediction, `stable` for a constant one, `vspw` is VSPW's own script."
+        "constant and right prediction, `stable` for a constant one, `vspw` is VSPW's own script. "
+        "Several processes (torchrun --nproc-per-node N -m t2g_core.cli eval ...) divide the "
+        "videos under each weather among them, with the same scores."
     )
     parser.add_argument(
         "--checkpoint",
@@ -154,11 +156,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the results of every checkpoint under every condition and return 0.
+    """Print the results of every checkpoint under every condition and return 0; of several
+    processes the first does.
 
     Raises ``FileNotFoundError`` and ``ValueError`` for faulty data, files or options.
     """
     rows = evaluate(options_of(args))
+    if not rows:
+        return 0
     document = rows[0] if len(rows) == 1 else {"results": rows}
     print(json.dumps(document, indent=2) if args.json else format_tables(rows))
     if args.out:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -22,12 +22,20 @@ from t2g_core.data.datasets import open_dataset
 from t2g_core.data.video import Video, VideoFrame
 from t2g_core.device import AUTO, find_device, find_precision
 from t2g_core.evaluation.contact_sheet import Sample, contact_sheet, save_picture
-from t2g_core.evaluation.evaluate import CLEAN, StoredWeather, evaluate_together, load_frame
+from t2g_core.evaluation.evaluate import (
+    CLEAN,
+    Evaluation,
+    StoredWeather,
+    evaluate_together,
+    load_frame,
+    protocol_of,
+)
 from t2g_core.evaluation.figures import PANELS, Figures
 from t2g_core.evaluation.tables import Settings, mean_row, result_row
 from t2g_core.images.windows import WHOLE, Windows, read_windows
 from t2g_core.labels import colorize
 from t2g_core.metrics.sparse_consistency import STATIC_THRESHOLD
+from t2g_core.processes import Processes, Share
 from t2g_core.runtime.manifest import is_export
 
 if TYPE_CHECKING:
@@ -105,27 +113,32 @@ def evaluate(options: EvaluateOptions) -> list[dict]:
     """Evaluate every checkpoint under every condition: a row each, with a mean over the weathers
     where all are there. `tables.result_row` says what a row holds.
 
+    Several processes of torchrun divide the videos under each condition among them; the first one
+    has the rows, the others none.
+
     Raises:
         FileNotFoundError, ValueError: faulty data, files or options.
     """
     check_early(options)
-    device = find_device(options.device)
-    options = replace(options, device=device, precision=find_precision(options.precision, device))
-    dataset = open_dataset(options.data, options.root)
-    videos = dataset.load_videos(options.split)
-    segmenters = load_segmenters(
-        options.checkpoints,
-        device,
-        options.precision,
-        wrapped=bool(options.running_means or options.frame_path),
-        depth=not options.without_depth,
-        called=options.names,
-    )
-    if options.frame_path:
-        segmenters = with_frame_paths(segmenters, options.variants_of)
-    segmenters = on_windows(segmenters, read_windows(options.windows))
-    segmenters = with_running_means(segmenters, options.running_means, options.variants_of)
-    return evaluate_all(segmenters, videos, dataset.class_names, options)
+    with Processes(find_device(options.device)) as processes:
+        device = processes.device
+        precision = find_precision(options.precision, device)
+        options = replace(options, device=device, precision=precision)
+        dataset = open_dataset(options.data, options.root)
+        videos = dataset.load_videos(options.split)
+        segmenters = load_segmenters(
+            options.checkpoints,
+            device,
+            precision,
+            wrapped=bool(options.running_means or options.frame_path),
+            depth=not options.without_depth,
+            called=options.names,
+        )
+        if options.frame_path:
+            segmenters = with_frame_paths(segmenters, options.variants_of)
+        segmenters = on_windows(segmenters, read_windows(options.windows))
+        segmenters = with_running_means(segmenters, options.running_means, options.variants_of)
+        return evaluate_all(segmenters, videos, dataset.class_names, options, processes)
 
 
 def check_early(options: EvaluateOptions) -> None:
@@ -146,42 +159,58 @@ def check_early(options: EvaluateOptions) -> None:
         load_library()
 
 
+class Part(NamedTuple):
+    """What a process measured: some of the videos, by their numbers, under one condition.
+
+    evaluations: by checkpoint; samples: by checkpoint, those of the pictured frames by their place
+    among all frames.
+    """
+
+    numbers: tuple[int, ...]
+    evaluations: dict[str, Evaluation]
+    samples: dict[str, dict[int, Sample]]
+
+
 def evaluate_all(
     segmenters: dict[str, StreamingSegmenter],
     videos: Sequence[Video],
     class_names: Sequence[str],
     options: EvaluateOptions,
+    processes: Processes | None = None,
 ) -> list[dict]:
     """Evaluate all checkpoints under every condition; a mean follows if all weathers are there.
 
-    Of each video every `options.every`-th frame is taken.
+    Of each video every `options.every`-th frame is taken. Rows are those of `evaluate`.
     """
+    processes = processes or Processes(options.device)
     videos = [video.every(options.every) for video in videos]
     first = next(iter(segmenters.values()))
     figures = Figures.of(videos, first.class_names, first.palette) if options.figures else None
+    conditions = options.conditions
+    mine = divided([len(video.frames) for video in videos], len(conditions), processes.share())
+    parts = {
+        number: evaluate_part(segmenters, videos, own, class_names, options, weather, figures)
+        for number, (weather, own) in enumerate(zip(conditions, mine, strict=True))
+        if own
+    }
+    gathered = processes.gather_all((parts, figures))
+    if not processes.first:
+        return []
     rows: dict[str, list[dict]] = {name: [] for name in segmenters}
-    for weather in options.conditions:
-        settings = {
-            name: Settings(
-                checkpoint=name,
-                data=options.data,
-                split=options.split,
-                mode=options.mode,
-                weather=weather,
-                every=options.every,
-                device=options.device,
-                precision=segmenters[name].precision,
-                static_threshold=options.static_threshold,
-                without_depth=options.without_depth,
-                windows=options.windows or WHOLE,
-            )
-            for name in segmenters
-        }
-        for name, row in evaluate_condition(
-            segmenters, settings, videos, class_names, options, figures
-        ):
-            rows[name].append(row)
+    for number, weather in enumerate(conditions):
+        found = [parts[number] for parts, _ in gathered if number in parts]
+        for name, segmenter in segmenters.items():
+            settings = settings_of(name, segmenter, weather, options)
+            whole = Evaluation.of_parts([(part.numbers, part.evaluations[name]) for part in found])
+            rows[name].append(result_row(whole, settings))
+            if options.out:
+                samples = {k: x for part in found for k, x in part.samples[name].items()}
+                ordered = [samples[place] for place in sorted(samples)]
+                sheet = contact_sheet(ordered, segmenter.class_names, segmenter.palette)
+                save_picture(options.out / picture_name(settings), sheet)
     if figures:
+        names = [CLEAN if weather is None else weather.name for weather in conditions]
+        figures = Figures.of_parts([own for _, own in gathered], names, list(segmenters))
         figures.write(options.figures)
         figures.save(options.figures / PANELS)
     for found in rows.values():
@@ -189,6 +218,41 @@ def evaluate_all(
         if len(weathers) == len(CORRUPTIONS):
             found.append(mean_row(weathers))
     return [row for found in rows.values() for row in found]
+
+
+def divided(lengths: Sequence[int], conditions: int, share: Share) -> list[tuple[int, ...]]:
+    """For each condition the numbers of the videos that this process evaluates.
+
+    lengths: frames of each video. The longest are dealt out first, each to whoever has least.
+    """
+    pairs = [(c, v) for c in range(conditions) for v in range(len(lengths))]
+    frames = [0] * share.count
+    mine: list[list[int]] = [[] for _ in range(conditions)]
+    for c, v in sorted(pairs, key=lambda pair: -lengths[pair[1]]):
+        whose = frames.index(min(frames))
+        frames[whose] += lengths[v]
+        if whose == share.index:
+            mine[c].append(v)
+    return [tuple(sorted(numbers)) for numbers in mine]
+
+
+def settings_of(
+    name: str, segmenter: StreamingSegmenter, weather: Weather | None, options: EvaluateOptions
+) -> Settings:
+    """What the row of a checkpoint under one condition says of how it was measured."""
+    return Settings(
+        checkpoint=name,
+        data=options.data,
+        split=options.split,
+        mode=options.mode,
+        weather=weather,
+        every=options.every,
+        device=options.device,
+        precision=segmenter.precision,
+        static_threshold=options.static_threshold,
+        without_depth=options.without_depth,
+        windows=options.windows or WHOLE,
+    )
 
 
 def load_segmenters(
@@ -305,52 +369,53 @@ def has_memory(segmenter: StreamingSegmenter) -> bool:
     return segmenter.clip_length > 1 or segmenter.recurrent
 
 
-def evaluate_condition(
+def evaluate_part(
     segmenters: dict[str, StreamingSegmenter],
-    settings: dict[str, Settings],
     videos: Sequence[Video],
+    numbers: tuple[int, ...],
     class_names: Sequence[str],
     options: EvaluateOptions,
-    figures: Figures | None = None,
-) -> Iterator[tuple[str, dict]]:
-    """Rows by checkpoint of one condition, with a progress bar and pictures in ``options.out``."""
-    common = next(iter(settings.values()))
+    weather: Weather | None,
+    figures: Figures | None,
+) -> Part:
+    """Evaluate some of the videos under one condition, with a progress bar."""
+    condition = CLEAN if weather is None else weather.name
     stored = StoredWeather(options.weather, options.root) if options.weather else None
     frames = [frame for video in videos for frame in video.frames]
-    pictured = {frames[i] for i in np.linspace(0, len(frames) - 1, PICTURED_FRAMES, dtype=int)}
-    samples: dict[str, list[Sample]] = {name: [] for name in segmenters}
+    places = np.linspace(0, len(frames) - 1, PICTURED_FRAMES, dtype=int).tolist()
+    pictured = {frames[place]: place for place in places}
+    samples: dict[str, dict[int, Sample]] = {name: {} for name in segmenters}
     last = list(segmenters)[-1]
 
     def on_frame(name: str, frame: VideoFrame, mask: np.ndarray, target: np.ndarray) -> None:
         if name == last:
             progress.update()
         if options.out and frame in pictured:
-            image = load_frame(frame, common.weather, stored)
-            samples[name].append(Sample(f"{frame.video} {frame.number}", image, target, mask))
+            image = load_frame(frame, weather, stored)
+            caption = f"{frame.video} {frame.number}"
+            samples[name][pictured[frame]] = Sample(caption, image, target, mask)
         if figures and figures.wants(frame):
-            image, palette = load_frame(frame, common.weather, stored), segmenters[name].palette
+            image, palette = load_frame(frame, weather, stored), segmenters[name].palette
             painted = colorize(target, palette), colorize(mask, palette)
-            figures.add(common.condition, name, frame, image, *painted)
+            figures.add(condition, name, frame, image, *painted)
 
-    title = f"{' '.join(Path(name).stem for name in segmenters)} {common.condition}"
-    with tqdm(total=len(frames), desc=title, unit="frame", file=sys.stderr) as progress:
+    own = [videos[number] for number in numbers]
+    total = sum(len(video.frames) for video in own)
+    title = f"{' '.join(Path(name).stem for name in segmenters)} {condition}"
+    with tqdm(total=total, desc=title, unit="frame", file=sys.stderr) as progress:
         evaluations = evaluate_together(
             segmenters,
-            videos,
+            own,
             class_names,
-            mode=common.mode,
-            weather=common.weather,
+            mode=options.mode,
+            weather=weather,
             stored=stored,
             on_frame=on_frame,
-            static_threshold=common.static_threshold,
+            static_threshold=options.static_threshold,
             fold=options.classes == "shared15",
+            protocol=protocol_of(videos),
         )
-    for name, evaluation in evaluations.items():
-        segmenter = segmenters[name]
-        if options.out:
-            sheet = contact_sheet(samples[name], segmenter.class_names, segmenter.palette)
-            save_picture(options.out / picture_name(settings[name]), sheet)
-        yield name, result_row(evaluation, settings[name])
+    return Part(numbers, evaluations, samples)
 
 
 def picture_name(settings: Settings) -> str:

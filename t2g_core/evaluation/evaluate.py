@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,6 +67,20 @@ class Evaluation:
     unscored: tuple[str, ...]
     class_names: tuple[str, ...]
 
+    @classmethod
+    def of_parts(cls, parts: Sequence[tuple[Sequence[int], Evaluation]]) -> Evaluation:
+        """Evaluations of some of the videos each, with their numbers, as one of all in order; its
+        seconds are those of the slowest.
+        """
+        found = [evaluation for _, evaluation in parts]
+        scores = [pair for own, part in parts for pair in zip(own, part.videos, strict=True)]
+        return replace(
+            found[0],
+            videos=tuple(score for _, score in sorted(scores, key=lambda pair: pair[0])),
+            frames=sum(part.frames for part in found),
+            seconds=max(part.seconds for part in found),
+        )
+
     @property
     def confmat(self) -> np.ndarray:
         """Counts of all videos, ``(K, K)`` int64."""
@@ -109,6 +123,7 @@ def evaluate_together(
     on_frame: Callable[[str, VideoFrame, np.ndarray, np.ndarray], None] = lambda *_: None,
     static_threshold: int = STATIC_THRESHOLD,
     fold: bool = False,
+    protocol: str | None = None,
 ) -> dict[str, Evaluation]:
     """Segment every frame of ``videos`` and compare with its label at the label's full size.
 
@@ -117,10 +132,11 @@ def evaluate_together(
     their interface, by name; ``class_names`` are the data's. Each video starts from an empty
     state, and no consistency window crosses two videos. Where a frame has no label, consistency is
     that of Eq. 13 on all videos, whose static pixels keep their grey value within
-    ``static_threshold`` of 255. The time includes reading and corrupting and is that of all
-    segmenters together. ``on_frame`` is called for every segmenter's name and frame with its
-    predicted and its true mask, ``(H, W)`` uint8 ids of the segmenter's classes. With
-    ``fold`` the scores are those of the fifteen classes of the benchmark, see ``match_classes``.
+    ``static_threshold`` of 255; ``protocol`` says so of videos that are some of a split. The time
+    includes reading and corrupting and is that of all segmenters together. ``on_frame`` is called
+    for every segmenter's name and frame with its predicted and its true mask, ``(H, W)`` uint8 ids
+    of the segmenter's classes. With ``fold`` the scores are those of the fifteen classes of the
+    benchmark, see ``match_classes``.
 
     Raises ``ValueError`` when segmenter and data share no class, when an image and its label
     differ in size, and for an unknown mode.
@@ -130,7 +146,7 @@ def evaluate_together(
     matches = {
         name: match_classes(class_names, s.class_names, fold) for name, s in segmenters.items()
     }
-    protocol = DENSE if all(len(v.labelled) == len(v.frames) for v in videos) else APPROX
+    protocol = protocol or protocol_of(videos)
     scores: dict[str, list[VideoScore]] = {name: [] for name in segmenters}
     started = time.perf_counter()
     for video in videos:
@@ -160,6 +176,11 @@ def evaluate_together(
         )
         for name, match in matches.items()
     }
+
+
+def protocol_of(videos: Sequence[Video]) -> str:
+    """How the consistency of a split is measured."""
+    return DENSE if all(len(v.labelled) == len(v.frames) for v in videos) else APPROX
 
 
 def for_each_reader(images: Iterator[np.ndarray], readers: int) -> list[Iterator[np.ndarray]]:

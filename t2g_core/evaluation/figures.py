@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,25 @@ class Figures:
         self.images[condition, frame.number] = shrunk(image)
         self.truths[frame.number] = shrunk(target)
         self.panels[condition, name, frame.number] = shrunk(mask)
+
+    @classmethod
+    def of_parts(
+        cls, parts: Sequence[Figures], conditions: Sequence[str], names: Sequence[str]
+    ) -> Figures:
+        """What several processes have collected of one evaluation, in these orders."""
+        panels = {key: panel for part in parts for key, panel in part.panels.items()}
+        images = {key: image for part in parts for key, image in part.images.items()}
+        truths = {number: truth for part in parts for number, truth in part.truths.items()}
+
+        def place(key: tuple) -> tuple:
+            return conditions.index(key[0]), *(names.index(name) for name in key[1:-1]), key[-1]
+
+        return replace(
+            parts[0],
+            panels={key: panels[key] for key in sorted(panels, key=place)},
+            images={key: images[key] for key in sorted(images, key=place)},
+            truths=truths,
+        )
 
     def write(self, folder: Path) -> None:
         """The sheet, and a strip for each condition."""

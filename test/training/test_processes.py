@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,19 +14,11 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from small_model import small_config, stages
-from small_runs import brightness_videos, options, plain
+from small_runs import RUNNER, brightness_videos, environment, options, plain, torchrun_words
 
 from t2g_core.processes import Processes, Share
 from t2g_core.schedule import TEMPORAL
 from t2g_core.training.train import micro_batches, train
-
-HERE = Path(__file__).parent
-RUNNER = (
-    "import sys, torch\n"
-    "torch.manual_seed(2)\n"  # the random encoder
-    "from t2g_core.cli import main\n"
-    "sys.exit(main(sys.argv[1:]))\n"
-)
 
 
 def write_run(folder: Path, head: str, accumulate: int, **changes):
@@ -44,16 +34,13 @@ def write_run(folder: Path, head: str, accumulate: int, **changes):
 
 def torchrun(folder: Path, out: str, processes: int, *words: object, runner: str = "runner.py"):
     """Start `t2g train` in several processes."""
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
     own = ["train", folder / "config.yaml", "--root", folder / "data", "--out", folder / out]
     own += ["--validation-frames", "0", "--device", "cpu"]
     restarts = [word for word in words if str(word).startswith("--max-restarts")]
     others = [word for word in words if word not in restarts]
     return subprocess.Popen(
-        list(map(str, [sys.executable, *launch, *restarts, folder / runner, *own, *others])),
-        env=os.environ
-        | {"PYTHONPATH": str(HERE.parent.parent), "OMP_NUM_THREADS": "1"}
-        | ({"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"} if restarts else {}),
+        list(map(str, [*torchrun_words(processes), *restarts, folder / runner, *own, *others])),
+        env=environment(**{"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"} if restarts else {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
