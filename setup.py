@@ -53,9 +53,10 @@ EXTRAS = {
         "av>=12,<19",
         "matplotlib>=3.8,<4",
     ],  # also video files, and the report of `t2g segment`
+    "shards": ["webdataset>=1,<2"],  # `t2g segment --write shards`, `t2g data shard`
     "export": [*TORCH, *ONNX_RUNTIME, "onnx>=1.16,<2", "onnxscript>=0.5,<1"],
 }
-ALL = ("train", "eval", "bags", "export", "openvino")
+ALL = ("train", "eval", "bags", "shards", "export", "openvino")
 
 setup(
     name="t2g_ros",

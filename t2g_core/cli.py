@@ -50,6 +50,7 @@ EXTRAS = {  # of setup.py, by the module that is missing
     **dict.fromkeys(("torch", "torchvision", "timm", "safetensors"), "torch"),
     **dict.fromkeys(("onnx", "onnxscript"), "export"),
     "onnxruntime": "onnx",
+    "webdataset": "shards",
     "openvino": "openvino",
 }
 

@@ -9,7 +9,7 @@ read here.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import yaml
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, ReaderError, StoragePlugin, Writer
+from rosbags.rosbag2.metadata import parse_qos
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -27,6 +28,7 @@ from t2g_core.recordings import bag_storage
 from t2g_core.recordings.bag_files import METADATA, SUFFIXES, is_storage
 from t2g_core.recordings.bag_storage import (
     Connection,
+    Origin,
     Storage,
     StoredMessage,
     open_storage,
@@ -38,6 +40,12 @@ IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_TYPE)
 CDR = "cdr"
+LABEL_INFO, VISION_CLASS = "vision_msgs/msg/LabelInfo", "vision_msgs/msg/VisionClass"
+VISION_MSGS = {  # as vision_msgs 4 has them
+    VISION_CLASS: "uint16 class_id\nstring class_name\n",
+    LABEL_INFO: "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n",
+}
+UNKNOWN_HASH = "RIHS01_" + 64 * "0"
 
 
 class StampedImage(NamedTuple):
@@ -104,14 +112,21 @@ class Bag:
             counts.update(storage.counts)
         return counts
 
-    def messages(self, topic: str) -> Iterator[StoredMessage]:
-        """The messages on a topic, in the order of the files and of time."""
+    def origins(self) -> dict[Connection, Origin]:
+        """What the files say of each connection beside its type."""
+        found: dict[Connection, Origin] = {}
+        for storage in self._storages():
+            found |= storage.origins
+        return found
+
+    def messages(self, topic: str | None) -> Iterator[StoredMessage]:
+        """Those on a topic, on all topics for None, in the order of the files and of time."""
         count = 0
         for storage in self._storages():
             for message in storage.messages(topic):
                 count += 1
                 yield message._replace(cdr=bag_storage.unpacked(message.cdr))
-        announced = self.announced.get(topic, 0)
+        announced = self.announced.get(topic, 0) if topic else 0
         if count < announced:
             sentence = f"{self.path} announces {announced} messages on {topic} and holds {count}"
             if not count:
@@ -165,10 +180,25 @@ def image_topics(path: str | Path) -> dict[str, int]:
     return _image_topics(Bag(path).counts())
 
 
+def _hash_of(message_type: str, definition: str) -> str:
+    """A type's hash by REP 2011; zeros where its definition is missing or no .msg text."""
+    store = get_typestore(Stores.EMPTY)
+    try:
+        store.register(get_types_from_msg(definition, message_type))
+        return store.hash_rihs01(message_type)
+    except Exception:  # rosbags raises what its parser runs into
+        return UNKNOWN_HASH
+
+
+def is_image(connection: Connection) -> bool:
+    """Whether its messages are images that can be read here."""
+    return connection.message_type in IMAGE_TYPES and connection.encoding == CDR
+
+
 def _image_topics(counts: dict[Connection, int]) -> dict[str, int]:
     topics: Counter[str] = Counter()
     for connection, count in counts.items():
-        if connection.message_type in IMAGE_TYPES and connection.encoding == CDR:
+        if is_image(connection):
             topics[connection.topic] += count
     return dict(topics)
 
@@ -266,8 +296,8 @@ def _image_messages(path: str | Path, topic: str) -> Iterator[tuple[StoredMessag
     pick_image_topic(path, topic)
     store = typestore()
     for index, stored in enumerate(Bag(path).messages(topic)):
-        kind, encoding = stored.connection.message_type, stored.connection.encoding
-        if kind not in IMAGE_TYPES or encoding != CDR:  # another publisher of the same name
+        kind = stored.connection.message_type
+        if not is_image(stored.connection):  # another publisher of the same name
             continue
         try:
             message = store.deserialize_cdr(stored.cdr, kind)
@@ -281,17 +311,24 @@ def _image_messages(path: str | Path, topic: str) -> Iterator[tuple[StoredMessag
 class BagWriter:
     """Writes a new bag; use it as a context. The folder must not exist yet.
 
-    ``definitions`` are the .msg texts of types that are not part of ROS 2 Jazzy.
+    ``definitions`` are the .msg texts of types that are not part of ROS 2 Jazzy. ``compressed``:
+    the chunks of an MCAP file, by Zstandard.
     """
 
     def __init__(
-        self, path: str | Path, definitions: dict[str, str] | None = None, sqlite: bool = False
+        self,
+        path: str | Path,
+        definitions: dict[str, str] | None = None,
+        sqlite: bool = False,
+        compressed: bool = False,
     ) -> None:
         plugin = StoragePlugin.SQLITE3 if sqlite else StoragePlugin.MCAP
         self._writer = Writer(Path(path), version=9, storage_plugin=plugin)
+        if compressed:
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._definitions = definitions or {}
         self._store = typestore(definitions)
-        self._connections: dict[str, Any] = {}
+        self._connections: dict[str | Connection, Any] = {}
 
     def __enter__(self) -> BagWriter:
         self._writer.open()
@@ -303,14 +340,18 @@ class BagWriter:
     def write_image(self, topic: str, stamp_ns: int, pixels: np.ndarray, frame_id: str) -> None:
         """Write RGB ``(H, W, 3)`` or mono ``(H, W)`` uint8, stamped ``stamp_ns``."""
         types = self._store.types
+        stamp = types["builtin_interfaces/msg/Time"](sec=stamp_ns // NS, nanosec=stamp_ns % NS)
+        header = types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
+        self._write_mono_or_rgb(topic, stamp_ns, header, pixels)
+
+    def _write_mono_or_rgb(self, topic: str, time_ns: int, header: Any, pixels: np.ndarray) -> None:
         channels = pixels.shape[2] if pixels.ndim == 3 else 1
         if pixels.dtype != np.uint8 or channels not in (1, 3):
             raise ValueError(
                 f"expected (H, W, 3) or (H, W) uint8, got {pixels.shape} {pixels.dtype}"
             )
-        stamp = types["builtin_interfaces/msg/Time"](sec=stamp_ns // NS, nanosec=stamp_ns % NS)
-        message = types[IMAGE_TYPE](
-            header=types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id),
+        message = self._store.types[IMAGE_TYPE](
+            header=header,
             height=pixels.shape[0],
             width=pixels.shape[1],
             encoding="rgb8" if channels == 3 else "mono8",
@@ -318,7 +359,43 @@ class BagWriter:
             step=pixels.shape[1] * channels,
             data=np.ascontiguousarray(pixels).reshape(-1),
         )
-        self.write_raw(topic, IMAGE_TYPE, stamp_ns, self._store.serialize_cdr(message, IMAGE_TYPE))
+        self.write_raw(topic, IMAGE_TYPE, time_ns, self._store.serialize_cdr(message, IMAGE_TYPE))
+
+    def write_mask(self, topic: str, image: StoredMessage, mask: np.ndarray) -> None:
+        """Write class ids ``(H, W)`` uint8, mono8, with the header and the time of their image."""
+        self._write_mono_or_rgb(topic, image.time_ns, self._header_of(image), mask)
+
+    def write_label_info(self, topic: str, image: StoredMessage, names: Sequence[str]) -> None:
+        """Write the classes' names by id as ``vision_msgs/LabelInfo``, with an image's header.
+
+        The writer needs ``VISION_MSGS`` among its definitions.
+        """
+        types = self._store.types
+        classes = [types[VISION_CLASS](class_id=k, class_name=n) for k, n in enumerate(names)]
+        info = types[LABEL_INFO](header=self._header_of(image), class_map=classes, threshold=0.0)
+        cdr = self._store.serialize_cdr(info, LABEL_INFO)
+        self.write_raw(topic, LABEL_INFO, image.time_ns, cdr)
+
+    def _header_of(self, message: StoredMessage) -> Any:
+        return self._store.deserialize_cdr(message.cdr, message.connection.message_type).header
+
+    def copy(self, message: StoredMessage, origin: Origin) -> None:
+        """Write a message of another bag as it is: its type need not be known here."""
+        connection = message.connection
+        if connection not in self._connections:
+            try:
+                qos = parse_qos(origin.qos) if origin.qos else ()
+            except (ReaderError, LookupError, TypeError, ValueError):
+                qos = ()  # of a tool that writes it in a way of its own
+            self._connections[connection] = self._writer.add_connection(
+                connection.topic,
+                connection.message_type,
+                msgdef=origin.definition,
+                rihs01=origin.type_hash or _hash_of(connection.message_type, origin.definition),
+                serialization_format=connection.encoding,
+                offered_qos_profiles=qos,
+            )
+        self._writer.write(self._connections[connection], message.time_ns, message.cdr)
 
     def write_raw(self, topic: str, message_type: str, time_ns: int, cdr: bytes) -> None:
         """Write a message that is serialized already, recorded at ``time_ns``."""

@@ -62,13 +62,24 @@ class StoredMessage(NamedTuple):
     cdr: bytes
 
 
+class Origin(NamedTuple):
+    """What a storage says of a connection beside its type, as text, each empty where it is not
+    said: the type's definition, the hash of it, and the publishers' quality of service (YAML).
+    """
+
+    definition: str = ""
+    type_hash: str = ""
+    qos: str = ""
+
+
 class Storage(Protocol):
     """One file of a bag. `counts` is exact, and says which connections there are."""
 
     counts: dict[Connection, int]
+    origins: dict[Connection, Origin]
 
-    def messages(self, topic: str) -> Iterator[StoredMessage]:
-        """Those of a topic, in the order of time."""
+    def messages(self, topic: str | None) -> Iterator[StoredMessage]:
+        """Those of a topic, of all topics for None, in the order of time."""
 
 
 @functools.cache
@@ -132,25 +143,30 @@ class McapStorage:
         self._path, self._stream = path, stream
         self._summary = self._read_summary()
         self.counts: dict[Connection, int] = Counter()
+        self.origins: dict[Connection, Origin] = {}
         if self._summary is None:
             self.counts.update(message.connection for message in self._from_front())
             return
         by_channel = self._summary.statistics.channel_message_counts
         for number, channel in self._summary.channels.items():
             schema = self._summary.schemas.get(channel.schema_id)
-            self.counts[_connection(channel, schema)] += by_channel.get(number, 0)
+            connection = _connection(channel, schema)
+            self.counts[connection] += by_channel.get(number, 0)
+            self.origins[connection] = _origin(channel, schema)
 
-    def messages(self, topic: str) -> Iterator[StoredMessage]:
-        """Those of a topic, in the order of time; of a file without an index in that of the file.
+    def messages(self, topic: str | None) -> Iterator[StoredMessage]:
+        """Those of a topic, of all topics for None, in the order of time; of a file without an
+        index in that of the file.
 
         Raises ``ValueError`` where the file's bytes are not what they should be.
         """
         if self._summary is None:
-            yield from (m for m in self._from_front(warn=True) if m.connection.topic == topic)
+            found = self._from_front(warn=True)
+            yield from (m for m in found if topic in (None, m.connection.topic))
             return
         reader = SeekingReader(self._stream)
         try:
-            for schema, channel, message in reader.iter_messages(topics=[topic]):
+            for schema, channel, message in reader.iter_messages(topic and [topic]):
                 yield StoredMessage(_connection(channel, schema), message.log_time, message.data)
         except BROKEN as error:
             raise ValueError(f"{self._path} is damaged: {error}; {RECOVER_MCAP}") from error
@@ -178,7 +194,9 @@ class McapStorage:
                 if isinstance(record, Schema):
                     schemas[record.id] = record
                 elif isinstance(record, Channel):
-                    channels[record.id] = _connection(record, schemas.get(record.schema_id))
+                    schema = schemas.get(record.schema_id)
+                    channels[record.id] = _connection(record, schema)
+                    self.origins[channels[record.id]] = _origin(record, schema)
                 elif isinstance(record, Message):
                     yield StoredMessage(channels[record.channel_id], record.log_time, record.data)
         except BROKEN as error:
@@ -198,6 +216,7 @@ class SqliteStorage:
             database.execute("PRAGMA writable_schema = ON")
         rows = database.execute("SELECT id, name, type, serialization_format FROM topics")
         self._topics = {number: Connection(*rest) for number, *rest in rows}
+        self.origins = self._read_origins()
         self.counts: dict[Connection, int] = Counter(dict.fromkeys(self._topics.values(), 0))
         if is_cut:
             self.counts.update(message.connection for message in self._before_the_cut())
@@ -207,18 +226,45 @@ class SqliteStorage:
             if number in self._topics:  # else reading says so
                 self.counts[self._topics[number]] += count
 
-    def messages(self, topic: str) -> Iterator[StoredMessage]:
-        """Those of a topic, in the order of time.
+    def messages(self, topic: str | None) -> Iterator[StoredMessage]:
+        """Those of a topic, of all topics for None, in the order of time.
 
         Raises ``ValueError`` where the file's bytes are not what they should be.
         """
         if self._is_cut:
             warn_once(f"{self._path} is cut: it is read as far as it goes; {RECOVER_SQLITE}")
-            yield from (m for m in self._before_the_cut() if m.connection.topic == topic)
+            found = self._before_the_cut()
+            yield from (m for m in found if topic in (None, m.connection.topic))
             return
-        numbers = [number for number, c in self._topics.items() if c.topic == topic]
+        numbers = [number for number, c in self._topics.items() if topic in (None, c.topic)]
         marks = ",".join("?" * len(numbers))
         yield from self._select(f"WHERE topic_id IN ({marks}) ORDER BY timestamp, id", numbers)
+
+    def _read_origins(self) -> dict[Connection, Origin]:
+        """What the tables say, which have other columns in each version of rosbag2."""
+        try:
+            definitions = dict(
+                self._database.execute(
+                    "SELECT topic_type, encoded_message_definition FROM message_definitions"
+                )
+            )
+        except sqlite3.Error:
+            definitions = {}
+        try:
+            rows = self._database.execute("SELECT * FROM topics")
+            names = [column[0] for column in rows.description]
+            topics = [dict(zip(names, row, strict=True)) for row in rows]
+        except sqlite3.Error:
+            topics = []
+        return {
+            self._topics[topic["id"]]: Origin(
+                str(definitions.get(topic["type"]) or ""),
+                str(topic.get("type_description_hash") or ""),
+                str(topic.get("offered_qos_profiles") or ""),
+            )
+            for topic in topics
+            if topic.get("id") in self._topics
+        }
 
     def _before_the_cut(self) -> Iterator[StoredMessage]:
         try:
@@ -245,6 +291,15 @@ def _connection(channel: Channel, schema: Schema | None) -> Connection:
     if rest and "/" not in rest and channel.message_encoding == "cdr":
         name = f"{package}/msg/{rest}"
     return Connection(channel.topic, name, channel.message_encoding)
+
+
+def _origin(channel: Channel, schema: Schema | None) -> Origin:
+    definition = b"" if schema is None else schema.data
+    return Origin(
+        definition.decode(errors="replace"),
+        channel.metadata.get("topic_type_hash", ""),
+        channel.metadata.get("offered_qos_profiles", ""),
+    )
 
 
 def _open_sqlite(path: Path) -> sqlite3.Connection:

@@ -29,10 +29,11 @@ def write_health_page(
     timeline: Timeline,
     rate_hz: float,
     source_confidence: float | None,
-    video: str,
+    video: str | None,
     strip: str,
 ) -> None:
-    """Write the page beside the clip's video and strip of slices, which it shows.
+    """Write the page beside the clip's video, if there is one, and its strip of slices, which it
+    shows.
 
     rate_hz: of the video, by which a frame's number is a time in it.
     """
@@ -40,24 +41,26 @@ def write_health_page(
     parts = [
         f"<h1>{escape(out.name)}</h1>",
         f"<pre>{escape(headline)}</pre>",
-        f'<p><video id="clip" src="{escape(video)}" controls muted></video></p>',
+        f'<p><video id="clip" src="{escape(video)}" controls muted></video></p>' if video else "",
         "<h2>How steady and sure the masks are</h2>",
         html.picture(drawn(timeline, source_confidence), "flicker and confidence over time"),
         f"<h2>Moments to look at: {len(moments)}</h2>",
-        moment_table(timeline, rate_hz) if moments else "<p>Nothing was found.</p>",
+        moment_table(timeline, rate_hz, bool(video)) if moments else "<p>Nothing was found.</p>",
         "<h2>One column of every frame</h2>",
         f'<p><img alt="timeline of image, prediction and labels" src="{escape(strip)}"></p>',
     ]
     html.write_page(out / PAGE, out.name, parts)
 
 
-def moment_table(timeline: Timeline, rate_hz: float) -> str:
-    """A line for each moment; its time leads to the frame in the video."""
+def moment_table(timeline: Timeline, rate_hz: float, video: bool) -> str:
+    """A line for each moment; its time leads to the frame in the video, where there is one."""
     rows = ["<tr><th>time</th><th>for</th><th></th><th>what</th><th></th></tr>"]
     for moment in timeline.moments[:LONGEST]:
         seek = SEEK.format(moment.first / rate_hz)
+        time = f"{moment.start_s:.2f} s"
+        time = f'<a href="#" onclick="{seek}">{time}</a>' if video else time
         rows.append(
-            f'<tr><td><a href="#" onclick="{seek}">{moment.start_s:.2f} s</a></td>'
+            f"<tr><td>{time}</td>"
             f"<td>{moment.end_s - moment.start_s:.2f} s</td><td>{moment.level.name}</td>"
             f"<td>{escape(moment.kind)}</td><td>{escape(moment.sentence)}</td></tr>"
         )

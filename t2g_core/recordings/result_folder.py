@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +45,10 @@ def write_pictures(
     palette: np.ndarray,
     rate_hz: float,
     max_gap_s: float,
+    video: bool = True,
 ) -> dict:
-    """Write the MP4 (at ``rate_hz``) and the strip of a clip; return its scores.
+    """Write the MP4 (at ``rate_hz``), unless without ``video``, and the strip of a clip; return its
+    scores.
 
     Dropped frames are left out of both. The scores reach neither across them nor to a frame that
     does not continue the one before (`continuity.py`). Frames of another size than the first are
@@ -53,7 +56,7 @@ def write_pictures(
     """
     meter, flicker, strip = ClipMeter(class_names), FlickerMap(), TimelineStrip(palette)
     gap, previous = False, None
-    with Mp4Writer(out / VIDEO, rate_hz) as video:
+    with Mp4Writer(out / VIDEO, rate_hz) if video else nullcontext() as writer:
         for frame, mask in frames:
             if mask is None:
                 gap = True
@@ -64,7 +67,8 @@ def write_pictures(
             previous = info
             meter.update(mask, frame.stamp_ns, frame.labels, gap)
             image, mask, labels = shrunk(frame.image, mask, frame.labels)
-            video.write(panel(image, mask, palette, flicker.update(mask)))
+            if writer is not None:
+                writer.write(panel(image, mask, palette, flicker.update(mask)))
             strip.update(image, mask, labels)
             gap = False
     cv2.imwrite(str(out / STRIP), strip.picture()[..., ::-1])

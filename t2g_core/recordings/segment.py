@@ -14,6 +14,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from t2g_core.recordings.clip_source import (
     usual_rate,
 )
 from t2g_core.recordings.health_page import PAGE, write_health_page
+from t2g_core.recordings.mask_outputs import MASK_OUTPUTS, MASKS, open_outputs, written
 from t2g_core.recordings.offline_run import OfflineRun, offline_report
 from t2g_core.recordings.pictures import OVERLAY_OPACITY
 from t2g_core.recordings.result_folder import (
@@ -49,7 +51,7 @@ from t2g_core.recordings.result_folder import (
 from t2g_core.streaming.continuity import MAX_GAP_S
 from t2g_core.streaming.streaming_segmenter import StreamingSegmenter
 
-MASKS, OVERLAY = "masks", "overlay.png"
+VIDEO_OUTPUT, OVERLAY = "video", "overlay.png"
 STANDARD_INPUT = "-"
 SHIPPED_NAME = "the shipped checkpoint"
 
@@ -71,6 +73,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--again", action="store_true", help="of several paths also those that have their results"
+    )
+    parser.add_argument(
+        "--write",
+        type=read_outputs,
+        default=(MASKS, VIDEO_OUTPUT),
+        metavar="WHAT[,WHAT]",
+        help="masks: a PNG a frame; video: an MP4 of image, overlay and mask; shards: masks as a "
+        "WebDataset; bag: of a bag a copy, MCAP, with masks and class names beside its topics "
+        "(default: masks,video; report.html and report.json always)",
     )
     parser.add_argument("--checkpoint", type=Path, help="default: the one that ships")
     parser.add_argument("--topic", help="image topic of a bag that has several")
@@ -125,6 +136,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def read_outputs(text: str) -> tuple[str, ...]:
+    """`masks,bag` -> what to write; argparse's error for another word."""
+    kinds = tuple(dict.fromkeys(text.split(",")))
+    known = (*MASK_OUTPUTS, VIDEO_OUTPUT)
+    if not set(kinds) <= set(known):
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, got {text!r}")
+    return kinds
+
+
 def listed(words: Sequence[str]) -> list[Path]:
     """The paths, those on standard input in the place of ``-``; ValueError where there is none."""
     paths: list[Path] = []
@@ -147,22 +167,29 @@ def segment_path(
     first = next(frames, None)
     if first is None:
         raise ValueError(f"{path} holds no frame")
-    make_folder(out / MASKS)
+    make_folder(out)
     if is_bag(path):
         check_bag(path)
     segmenter = load()
+    labelling = segmenter.labelling
+    outputs = open_outputs(args.write, out, path, args.topic, labelling, args.frames is None)
     offline = OfflineRun(segmenter, args.max_gap)
     rate_hz = usual_rate(path, args.rate, args.topic)
     frames = itertools.islice(itertools.chain([first], frames), args.frames)
-    with tqdm(unit="frame", desc=path.name[-30:], total=args.frames, file=sys.stderr) as progress:
-        shares = ClassShares(segmenter.class_names)
-        masked = written(offline.segment(frames), names, out / MASKS, segmenter.palette)
+    classes, palette = segmenter.class_names, segmenter.palette
+    shares, with_video = ClassShares(classes), VIDEO_OUTPUT in args.write
+    with (
+        tqdm(unit="frame", desc=path.name[-30:], total=args.frames, file=sys.stderr) as progress,
+        ExitStack() as stack,
+    ):
+        entered = [stack.enter_context(output) for output in outputs]
+        masked = written(offline.segment(frames), names, entered)
         masked = watched(masked, shares, progress)
         if is_image(path):
-            scores = write_overlay(out, next(masked), segmenter.palette)
+            scores = write_overlay(out, next(masked), palette)
         else:
-            classes, palette = segmenter.class_names, segmenter.palette
-            scores = write_pictures(out, masked, classes, palette, rate_hz, args.max_gap)
+            gap_s = args.max_gap
+            scores = write_pictures(out, masked, classes, palette, rate_hz, gap_s, with_video)
     report = {
         "path": str(path),
         "settings": settings_of(args),
@@ -170,8 +197,8 @@ def segment_path(
         "classes": shares.compute(),
     }
     if not is_image(path):
-        own = segmenter.labelling.source_confidence
-        write_health_page(out, as_text(report), offline.timeline, rate_hz, own, VIDEO, STRIP)
+        own, video = labelling.source_confidence, VIDEO if with_video else None
+        write_health_page(out, as_text(report), offline.timeline, rate_hz, own, video, STRIP)
     offline.finish(out, report)
     return report
 
@@ -179,7 +206,7 @@ def segment_path(
 def settings_of(args: argparse.Namespace) -> dict:
     """What results depend on beside the path, by which a later call knows them again."""
     names = "checkpoint topic labels_topic max_gap rate frames precision windows encoder_weights"
-    values = {name: getattr(args, name) for name in names.split()}
+    values = {name: getattr(args, name) for name in names.split()} | {"write": list(args.write)}
     given = args.checkpoint
     modified_ns = given.stat().st_mtime_ns if given is not None and given.exists() else 0
     return values | {"checkpoint": str(given or SHIPPED_NAME), "modified_ns": modified_ns}
@@ -257,19 +284,6 @@ def read_clip(
     if path.is_dir() and not is_bag(path):
         return frames, (file.stem for file in image_files(path))
     return frames, numbers
-
-
-def written(
-    frames: Iterable[MaskedFrame], names: Iterable[str], folder: Path, palette: np.ndarray
-) -> Iterator[MaskedFrame]:
-    """Write each mask as a PNG that holds class ids and shows their colours; pass it on."""
-    colours = np.zeros((256, 3), np.uint8)
-    colours[: len(palette)] = palette
-    for frame, name in zip(frames, names, strict=False):
-        picture = Image.fromarray(frame.mask, "P")
-        picture.putpalette(colours.tobytes())
-        picture.save(folder / f"{name}.png")
-        yield frame
 
 
 def watched(
