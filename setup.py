@@ -54,6 +54,7 @@ EXTRAS = {
         "matplotlib>=3.8,<4",
     ],  # also video files, and the report of `t2g segment`
     "shards": ["webdataset>=1,<2"],  # `t2g segment --write shards`, `t2g data shard`
+    "ray": ["ray[data]>=2.46,<2.64"],  # `t2g segment --ray`; not among `all`: 200 MB
     "export": [*TORCH, *ONNX_RUNTIME, "onnx>=1.16,<2", "onnxscript>=0.5,<1"],
 }
 ALL = ("train", "eval", "bags", "shards", "export", "openvino")

@@ -51,6 +51,7 @@ EXTRAS = {  # of setup.py, by the module that is missing
     **dict.fromkeys(("onnx", "onnxscript"), "export"),
     "onnxruntime": "onnx",
     "webdataset": "shards",
+    "ray": "ray",
     "openvino": "openvino",
 }
 

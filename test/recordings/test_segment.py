@@ -16,7 +16,7 @@ from small_checkpoint import write_vit_s_checkpoint
 
 from t2g_core.cli import main
 from t2g_core.recordings.pictures import Mp4Writer
-from t2g_core.recordings.segment import ClassShares
+from t2g_core.recordings.segment_path import ClassShares
 
 
 def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
