@@ -20,6 +20,7 @@ from t2g_core.data.cityscapes import cityscapes_splits, load_cityscapes
 from t2g_core.data.class_tables import FIFTEEN_CLASSES
 from t2g_core.data.kitti360 import kitti360_splits, load_kitti360
 from t2g_core.data.own_video import load_own_video, own_video_splits, read_classes
+from t2g_core.data.shards import INDEX, load_shards, read_index, shard_splits
 from t2g_core.data.video import Video
 from t2g_core.labels import CAMVID_CLASSES, colour_of
 from t2g_core.listing import visible
@@ -55,8 +56,8 @@ FRAME_SIZES = {  # width, height of an image, as released
     "kitti360": (1408, 376),
     "apolloscape": (3384, 2710),
 }
-OWN_VIDEO = "own"
-NAMES = (*_LOADERS, OWN_VIDEO)
+OWN_VIDEO, SHARDS = "own", "shards"
+NAMES = (*_LOADERS, OWN_VIDEO, SHARDS)
 
 _CAMVID_LICENCE = (
     "Trained on CamVid (Brostow et al., 2009) as released with SegNet, CC BY-NC 4.0: research "
@@ -73,6 +74,7 @@ _LICENCES = {
 }
 
 _MARKS = {  # what stands in a data set's folder and in no other's; the first that does
+    INDEX: SHARDS,
     "leftImg8bit_sequence": "cityscapes",
     "data_2d_raw": "kitti360",
     "public_image_lists": "apolloscape",
@@ -104,7 +106,7 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     """The data set ``name`` whose folder is ``root``.
 
     Raises ``ValueError`` for an unknown name, ``FileNotFoundError`` where one's own video has no
-    class list, and where the data lies one folder deeper.
+    class list or shards no index, and where the data lies one folder deeper.
     """
     if name not in NAMES:
         raise ValueError(f"the data set must be one of {NAMES}, got {name!r}")
@@ -112,7 +114,12 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     if not any(any(visible(Path(root).glob(mark))) for mark in marks):
         for mark in marks:
             _check_depth(Path(root), mark)
-    if name == OWN_VIDEO:
+    licence = _LICENCES.get(name, "")
+    if name == SHARDS:
+        index, splits, load = read_index(root), shard_splits, load_shards
+        colours = {name: tuple(colour) for name, colour in index["classes"].items()}
+        licence = index["licence"]
+    elif name == OWN_VIDEO:
         colours, splits, load = read_classes(root), own_video_splits, load_own_video
     else:
         class_names, splits, load = _LOADERS[name]
@@ -122,7 +129,7 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
         palette=tuple(colours.values()),
         splits=tuple(splits(Path(root))),
         load_videos=partial(_load_some, load, name, root),
-        licence=_LICENCES[name],
+        licence=licence,
     )
 
 

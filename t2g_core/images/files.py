@@ -33,7 +33,7 @@ def read_image(path: str | Path) -> np.ndarray:
     16-bit samples are scaled to 8 as those of a topic are. Raises ``FileNotFoundError`` or, for a
     file that is no whole picture or one of 32-bit samples, ``ValueError``.
     """
-    return np.asarray(open_upright(Path(path)))
+    return np.asarray(open_upright(Path(path) if isinstance(path, str) else path))
 
 
 def open_upright(path: Path) -> Image.Image:
@@ -91,7 +91,7 @@ def open_picture(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path)
+            picture = Image.open(path if isinstance(path, Path) else path.open("rb"))
         check_pixels(*picture.size)
     except (OSError, SyntaxError) as error:
         raise ValueError(f"{path} is not a whole picture ({error}); copy the file again") from error

@@ -6,26 +6,31 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from t2g_core.config import load_config
+from t2g_core.config import Config, load_config
 from t2g_core.data import class_tables as tables
 from t2g_core.data.camvid import FULL_RELEASE
 from t2g_core.data.check import DataReport, check_videos
 from t2g_core.data.corrupted_images import write_corrupted
 from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather
 from t2g_core.data.datasets import NAMES, Dataset, open_dataset, recognise
+from t2g_core.data.shards import AS_IT_IS, JPEG, PNG, encoded, load_shards, write_shards
 from t2g_core.data.shrunk_copy import write_shrunk
+from t2g_core.data.video import Video, VideoFrame
 from t2g_core.labels import CAMVID_CLASSES
 from t2g_core.training.clips.loader import ClipLoader
 from t2g_core.training.clips.sampler import ClipSampler
 from t2g_core.training.train import add_set
 
+FORMATS = (AS_IT_IS, PNG, JPEG, f"{PNG}-shards", f"{JPEG}-shards")
 TABLES = {
     "cityscapes": (tables.CITYSCAPES_IDS, tables.CITYSCAPES_TO_15),
     "kitti360": (tables.KITTI360_IDS, tables.KITTI360_TO_15),
@@ -56,6 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shrink.add_argument("--width", type=int, required=True, help="of an image at most [pixels]")
     shrink.add_argument("--out", type=Path, required=True, help="folder for the copy")
     shrink.add_argument("--workers", type=int, default=4, help="threads (default: %(default)s)")
+    shard = actions.add_parser("shard", help="write a WebDataset: few large files, not many small")
+    _add_split(shard)
+    shard.add_argument("--out", type=Path, required=True, help="folder for shards and their index")
+    shard.add_argument(
+        "--images",
+        choices=(AS_IT_IS, JPEG, PNG),
+        default=AS_IT_IS,
+        help="how images are stored (default: %(default)s)",
+    )
     bench = actions.add_parser("bench", help="frames a second that loading gives a training")
     _add_split(bench)
     add_set(bench)
@@ -70,6 +84,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="numbers of processes to try in turn (default: 0 1 2 4)",
     )
+    bench.add_argument(
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        default=(AS_IT_IS,),
+        metavar="FORMAT",
+        help="how the images are stored: as it is, or copies of the split in a temporary folder as "
+        "png, jpeg, png-shards, jpeg-shards (default: as it is)",
+    )
     bench.add_argument("--clips", type=int, default=50, help="to time (default: %(default)s)")
 
 
@@ -79,13 +102,15 @@ def run(args: argparse.Namespace) -> int:
         print(format_classes(args.data))
         return 0
     if args.action == "bench":
-        for workers in args.workers:
-            print(measure_loading(args, workers), flush=True)
+        bench_loading(args)
         return 0
     name = args.data or recognise(args.root)
     dataset = open_dataset(name, args.root)
     if args.action == "corrupt":
         print(corrupt_split(args, dataset))
+        return 0
+    if args.action == "shard":
+        print(shard_splits(args, dataset))
         return 0
     if args.action == "shrink":
         print(shrink_splits(args, dataset))
@@ -133,26 +158,86 @@ def corrupt_split(args: argparse.Namespace, dataset: Dataset) -> str:
     return f"{weather.name}, severity {weather.severity}, {seeding}: {count} images in {args.out}"
 
 
-def measure_loading(args: argparse.Namespace, workers: int) -> str:
-    """Time drawing, cutting and distorting clips; the workers' start is not counted."""
+def shard_splits(args: argparse.Namespace, dataset: Dataset) -> str:
+    """Write the chosen split, or every one, as shards; what was done."""
+    if args.out.resolve() == args.root.resolve():
+        raise ValueError(f"--out: {args.out} is the data set; choose another folder")
+    classes = dict(zip(dataset.class_names, dataset.palette, strict=True))
+    lines = []
+    for split in [args.split] if args.split else dataset.splits:
+        videos = dataset.load_videos(split)
+        total = sum(len(video.frames) for video in videos)
+        with tqdm(total=total, unit="frame", desc=f"shard {split}", file=sys.stderr) as bar:
+            count = write_shards(
+                videos,
+                args.out,
+                split.partition(":")[0],
+                classes,
+                dataset.licence,
+                args.images,
+                on_frame=bar.update,
+            )
+        lines.append(f"{split}: {total} frames in {count} shards in {args.out}")
+    return "\n".join([*lines, "train and evaluate on them with --data shards"])
+
+
+def bench_loading(args: argparse.Namespace) -> None:
+    """Print a line for each format and number of workers, as it is measured."""
     loaded = load_config(args.config, args.changes)
-    config = loaded.train
-    if config is None:
+    if loaded.train is None:
         raise ValueError(f"{args.config} has no section train")
-    name = args.data or recognise(args.root)
-    videos = open_dataset(name, args.root).load_videos(args.split or "train")
-    clips = ClipLoader(ClipSampler(videos, config, loaded.input_size), workers)
+    dataset = open_dataset(args.data or recognise(args.root), args.root)
+    videos = dataset.load_videos(args.split or "train")
+    width, height = loaded.train.crop_size
+    print(f"frames/s of {width}x{height}, {len(os.sched_getaffinity(0))} cores")
+    print(f"{'format':<14}" + "".join(f"{f'{n} workers':>12}" for n in args.workers))
+    with TemporaryDirectory() as folder:
+        for form in args.formats:
+            copy = stored_as(videos, form, Path(folder) / form, dataset)
+            print(f"{form:<14}", end="", flush=True)
+            for workers in args.workers:
+                rate = measure_loading(copy, loaded, workers, args.clips)
+                print(f"{rate:12.1f}", end="", flush=True)
+            print()
+
+
+def stored_as(videos: list[Video], form: str, folder: Path, dataset: Dataset) -> list[Video]:
+    """The videos with their images stored in one of FORMATS; labels as they are, but in shards."""
+    encoding, _, sharded = form.partition("-")
+    if form == AS_IT_IS:
+        return videos
+    if sharded:
+        classes = dict(zip(dataset.class_names, dataset.palette, strict=True))
+        write_shards(videos, folder, "train", classes, dataset.licence, encoding)
+        return load_shards(folder, "train")
+    folder.mkdir(parents=True)
+    return [
+        replace(video, frames=tuple(reencoded(frame, encoding, folder) for frame in video.frames))
+        for video in videos
+    ]
+
+
+def reencoded(frame: VideoFrame, encoding: str, folder: Path) -> VideoFrame:
+    """The frame with a copy of its image."""
+    suffix, data = encoded(frame.image_path, encoding)
+    path = folder / f"{frame.video}_{frame.image_path.stem}{suffix}"
+    path.write_bytes(data)
+    return replace(frame, image_path=path)
+
+
+def measure_loading(videos: list[Video], config: Config, workers: int, count: int) -> float:
+    """Frames a second of drawing, cutting and distorting clips, the workers' start not counted."""
+    clips = ClipLoader(ClipSampler(videos, config.train, config.input_size), workers)
     warm = max(1, workers)
-    clips.begin(range(warm + args.clips))
+    clips.begin(range(warm + count))
     for number in range(warm):
         clips(number)
     started = time.perf_counter()
-    for number in range(warm, warm + args.clips):
+    for number in range(warm, warm + count):
         clips(number)
-    rate = args.clips * config.clip_frames / (time.perf_counter() - started)
+    rate = count * config.train.clip_frames / (time.perf_counter() - started)
     clips.close()
-    width, height = config.crop_size
-    return f"{rate:.1f} frames/s of {width}x{height} with {workers} workers"
+    return rate
 
 
 def as_text(report: DataReport, class_names: tuple[str, ...]) -> str:

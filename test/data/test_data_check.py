@@ -217,7 +217,10 @@ def test_the_speed_of_loading_is_measured(tmp_path, capsys):
     config = small_config()
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))
     words = ["data", "bench", str(root), "--config", str(tmp_path / "config.yaml")]
-    assert main([*words, "--set", "train.strides=[1]", "--clips", "2", "--workers", "0", "1"]) == 0
-    for workers, line in enumerate(capsys.readouterr().out.splitlines()):
-        rate, unit, *_ = line.split()
-        assert float(rate) > 0 and unit == "frames/s" and line.endswith(f"{workers} workers")
+    words += ["--set", "train.strides=[1]", "--clips", "2", "--workers", "0", "1"]
+    assert main([*words, "--formats", "as it is", "jpeg", "png-shards"]) == 0
+    _, head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["format", "0", "workers", "1", "workers"]
+    assert [line[:14].strip() for line in lines] == ["as it is", "jpeg", "png-shards"]
+    assert all(float(rate) > 0 for line in lines for rate in line[14:].split())
+    assert len(lines[0][14:].split()) == 2
