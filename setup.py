@@ -44,6 +44,7 @@ EXTRAS = {
         "scipy>=1.11,<2",
         "matplotlib>=3.8,<4",
         "tensorboard>=2.16,<3",
+        "kornia>=0.7,<1",
     ],
     "eval": ["scikit-image>=0.22,<1", "numba>=0.59,<1"],  # the weather of `t2g eval --corruption`
     "bags": [

@@ -44,7 +44,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell reports it of other programs
 GROUP = "t2g.commands"  # entry points by which other packages add commands: mappings like COMMANDS
 
 EXTRAS = {  # of setup.py, by the module that is missing
-    **dict.fromkeys(("transformers", "scipy", "matplotlib", "tensorboard"), "train"),
+    **dict.fromkeys(("transformers", "scipy", "matplotlib", "tensorboard", "kornia"), "train"),
     **dict.fromkeys(("skimage", "numba"), "eval"),
     **dict.fromkeys(("rosbags", "mcap", "zstandard", "av"), "bags"),
     **dict.fromkeys(("torch", "torchvision", "timm", "safetensors"), "torch"),

@@ -18,6 +18,8 @@ from t2g_core.bench.runtimes import compare_runtimes
 from t2g_core.bench.soak import soak
 from t2g_core.bench.sweep import Conditions, Point, plot, run_sweep, sweep_table
 from t2g_core.bench.timing import as_table, measure, random_segmenter, write_trace
+from t2g_core.bench.train_switches import as_table as switch_table
+from t2g_core.bench.train_switches import measure_switches
 from t2g_core.config import load_mapping, read_config
 from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.images.windows import WINDOWS_HELP, read_windows
@@ -57,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead stream N frames: does memory grow, does the step get slower?",
     )
     parser.add_argument(
+        "--train",
+        action="store_true",
+        help="instead time a training iteration in several ways, in turn: fused AdamW, channels "
+        "last, compiled encoder, and of adapters activations kept instead of computed again",
+    )
+    parser.add_argument(
         "--beside-load",
         action="store_true",
         help="instead time a step alone and beside a process that keeps all cores busy",
@@ -87,6 +95,12 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("expected a config, or --runtime with checkpoints or exports")
     device = find_device(args.device)
     mapping = load_mapping(args.config, args.changes)
+    if args.train:
+        config = read_config(mapping, Path(args.config).name)
+        ways = measure_switches(config, args.classes, device, args.rounds)
+        record = {"train": [asdict(way) for way in ways]}
+        print(json.dumps(record) if args.json else switch_table(args.config, device, ways))
+        return 0
     mapping.pop("train", None)
     if args.sweep:
         kind, *values = args.sweep

@@ -48,4 +48,4 @@ def save_crops(
 def _sample(caption: str, clip: TrainingClip, t: int, probs: torch.Tensor) -> Sample:
     target = clip.labels[t].numpy()
     mask, _ = winners(probs.float().cpu().numpy(), (target.shape[1], target.shape[0]))
-    return Sample(caption, clip.images[t].numpy(), target, mask)
+    return Sample(caption, clip.images[t].cpu().numpy(), target, mask)

@@ -57,6 +57,8 @@ from t2g_core.training.zoom import training_zoom
 from t2g_core.whole_files import replacing
 
 CROPS = "crops.png"
+FUSED, CHANNELS_LAST, COMPILE = "fused", "channels-last", "compile"
+WAYS = (FUSED, CHANNELS_LAST, COMPILE)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class TrainOptions:
     save_every, validate_every: iterations between resumable states and between validations.
     validation_frames: frames of split val to validate on; 0: none.
     workers: processes that draw and distort clips ahead; 0: none.
+    ways: some of `WAYS`, to run faster where they pay; `t2g bench --train` times them.
+    distort_on_device: distort the colours of clips that are not kept on the device, not in the
+        workers.
     dry_run: look at data, crops and model, time a few iterations, and train nothing.
     """
 
@@ -89,6 +94,8 @@ class TrainOptions:
     validate_every: int = 1000
     validation_frames: int = 20
     workers: int = 0
+    ways: tuple[str, ...] = ()
+    distort_on_device: bool = False
     dry_run: bool = False
 
 
@@ -159,6 +166,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="processes that draw and distort clips ahead (default: %(default)s: none)",
     )
     parser.add_argument(
+        "--ways",
+        nargs="+",
+        choices=WAYS,
+        default=(),
+        metavar="WAY",
+        help="run with fused (AdamW), channels-last (convolutions) or compile (frozen encoder); "
+        "`t2g bench CONFIG --train` times them: none pays on a CPU (default: none)",
+    )
+    parser.add_argument(
+        "--distort-on-device",
+        action="store_true",
+        help="change the colours of crops on the device, all frames of a clip at once, not in the "
+        "workers; for train.distortion photometric and train.cached_clips 0",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="train nothing: print what data, model and crops are, time a few iterations, say what "
@@ -180,7 +202,7 @@ def add_set(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, or take up a stopped run; 130 where Ctrl-C ended it."""
-    options = vars(args)
+    options = vars(args) | {"ways": tuple(args.ways)}
     options = TrainOptions(**{name: options[name] for name in TrainOptions.__dataclass_fields__})
     return 0 if train(load_config(args.config, args.changes), options) else 130
 
@@ -233,8 +255,14 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
 
     torch.manual_seed(c.seed)
     method = config.build_method(encoder, len(dataset.class_names)).to(device)
-    batches = TrainingBatches(videos, method, config, cache, device, fingerprints, o.workers)
-    if processes.size > 1:
+    if COMPILE in o.ways:
+        encoder.compile()
+    if CHANNELS_LAST in o.ways:
+        method.to(memory_format=torch.channels_last)
+    batches = TrainingBatches(
+        videos, method, config, cache, device, fingerprints, o.workers, o.distort_on_device
+    )
+    if processes.size > 1 and not o.dry_run:
         batches.fill(saved[0] if saved else 0, share)
         processes.wait()
     if saved is None and processes.first:
@@ -246,7 +274,7 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
     first, optimizer = 0, None
     if saved is not None:
         first, parts = saved
-        optimizer = take_up(parts, method, average, c, first)
+        optimizer = take_up(parts, method, average, c, first, FUSED in o.ways)
     elif o.begin_from:
         new = begin_from(o.begin_from, [method, average.method])
         print(f"begins with {o.begin_from}; new: {', '.join(new) or 'nothing'}", file=sys.stderr)
@@ -257,7 +285,7 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
     if o.dry_run:
         stage, _ = c.stage_of(first)
         method.enter_stage(stage)
-        optimizer = make_optimizer(method, stage, c, optimizer)
+        optimizer = make_optimizer(method, stage, c, optimizer, FUSED in o.ways)
         if processes.first:
             print(describe_data(videos, o.data, o.split))
             print(training_zoom(config, picture_size(videos[0].frames[0].image_path)))
@@ -291,7 +319,7 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
                 measure_norms(method, batches, c, stage, device)
             processes.wait()
             method.enter_stage(stage)
-            optimizer = make_optimizer(method, stage, c, optimizer)
+            optimizer = make_optimizer(method, stage, c, optimizer, FUSED in o.ways)
         if number == 0 or i == first:
             shared_loss = processes.wrap(loss)  # anew: it averages what the stage trains
         sums = run_iteration(method, shared_loss, optimizer, batches, c, processes, o.out, i)
@@ -334,7 +362,11 @@ def _train(config: Config, o: TrainOptions, processes: Processes, stop: StopRequ
 
 
 def make_optimizer(
-    method: Method, stage: StageConfig, config: TrainConfig, before: torch.optim.Optimizer | None
+    method: Method,
+    stage: StageConfig,
+    config: TrainConfig,
+    before: torch.optim.Optimizer | None,
+    fused: bool = False,
 ) -> torch.optim.Optimizer:
     """AdamW on what the stage trains; parameters that the stage before trained too go on.
 
@@ -351,7 +383,7 @@ def make_optimizer(
     ]
     if not groups:
         raise ValueError(f"a stage that trains {stage.trains}: the method has nothing to train")
-    optimizer = torch.optim.AdamW(groups, lr=1.0)
+    optimizer = torch.optim.AdamW(groups, lr=1.0, fused=fused)
     if before is not None:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
@@ -361,15 +393,22 @@ def make_optimizer(
 
 
 def take_up(
-    parts: dict, method: Method, average: WeightAverage, config: TrainConfig, iteration: int
+    parts: dict,
+    method: Method,
+    average: WeightAverage,
+    config: TrainConfig,
+    iteration: int,
+    fused: bool = False,
 ) -> torch.optim.Optimizer:
     """Put a saved run back: the method, its average, and the optimiser of its last iteration."""
     method.load_state_dict(parts["method"], strict=False)
     average.load_state_dict(parts["average"])
     stage, _ = config.stage_of(iteration - 1)
     method.enter_stage(stage)
-    optimizer = make_optimizer(method, stage, config, None)
-    optimizer.load_state_dict(parts["optimizer"])
+    optimizer = make_optimizer(method, stage, config, None, fused)
+    groups = parts["optimizer"]["param_groups"]
+    groups = [group | {"fused": fused} for group in groups]  # not as the run was begun
+    optimizer.load_state_dict(parts["optimizer"] | {"param_groups": groups})
     return optimizer
 
 

@@ -210,3 +210,30 @@ def test_the_table_of_runtimes(tmp_path, capsys):
 def test_what_cannot_be_timed_is_said(words, sentence, capsys):
     assert main(["bench", *words]) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_ways_to_train_are_timed_beside_the_plain_one(config_file, capsys):
+    """Of an adapter also with its activations kept; the compiler needs half a minute."""
+    words = ["bench", str(config_file("rein")), "--train", "--rounds", "2"]
+    assert main([*words, "--json"]) == 0
+    ways = {way["name"]: way for way in json.loads(capsys.readouterr().out)["train"]}
+    assert list(ways) == [
+        "plain",
+        "fused AdamW",
+        "channels last",
+        "compiled encoder",
+        "activations kept",
+    ]
+    assert ways["plain"]["step_ratio"] == 1.0 and ways["plain"]["encode_ratio"] is None
+    assert all(0.01 < way["step_ratio"] < 100 for way in ways.values())
+
+
+def test_a_training_that_cannot_be_timed_is_said(tmp_path, capsys):
+    config = small_config()
+    path = tmp_path / "config.yaml"
+    mapping = plain(config.as_mapping())
+    del mapping["train"]
+    path.write_text(yaml.safe_dump(mapping))
+    assert main(["bench", str(path), "--train"]) == 2
+    assert "--train: the config has no section train" in capsys.readouterr().err

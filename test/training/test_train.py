@@ -481,6 +481,47 @@ def test_workers_change_nothing(data, tmp_path):
     assert all(torch.equal(alone[name], helped[name]) for name in alone)
 
 
+def drawn_anew(head: str = "conv"):
+    """A config whose clips are not kept, with the field's distortion."""
+    config = small_config(head)
+    changes = {"cached_clips": 0, "distortion": "photometric"}
+    changes |= {"stages": stages(4, plain_share=0.5)}
+    return replace(config, train=replace(config.train, **changes))
+
+
+def assert_close_runs(one, other):
+    """Losses of the first iteration to a hundredth: AdamW enlarges the rest of the difference."""
+    rows = [(run / "log.csv").read_text().splitlines()[1] for run in (one, other)]
+    found = [[float(x) for x in row.split(",") if x] for row in rows]
+    assert found[0] == pytest.approx(found[1], rel=1e-2)
+
+
+@pytest.mark.parametrize("head", ["conv", "time2general"])
+def test_clips_distorted_on_the_device_train_alike(data, tmp_path, device, head):
+    for name, chosen in (("workers", False), ("device", True)):
+        torch.manual_seed(2)
+        args = options(data, tmp_path / name, device=device, distort_on_device=chosen)
+        assert train(drawn_anew(head), args)
+    assert_close_runs(tmp_path / "workers", tmp_path / "device")
+    kept = replace(drawn_anew(), train=replace(drawn_anew().train, cached_clips=2))
+    with pytest.raises(ValueError, match="--distort-on-device: expected.*cached_clips 0, got"):
+        train(kept, options(data, tmp_path / "kept", distort_on_device=True))
+
+
+@pytest.mark.parametrize(
+    "ways", [("fused", "channels-last"), pytest.param(("compile",), marks=pytest.mark.long)]
+)
+def test_ways_to_run_faster_train_alike_and_go_on_from_one_another(data, tmp_path, ways):
+    for name, chosen in (("plain", ()), ("ways", ways)):
+        torch.manual_seed(2)
+        assert train(drawn_anew(), options(data, tmp_path / name, ways=chosen))
+    assert_close_runs(tmp_path / "plain", tmp_path / "ways")
+    state = torch.load(tmp_path / "ways" / "last.pt", weights_only=True)
+    torch.save(state | {"iteration": 3}, tmp_path / "ways" / "last.pt")
+    torch.manual_seed(2)
+    assert train(drawn_anew(), options(data, tmp_path / "ways"))  # without them
+
+
 def test_a_batch_without_a_label_costs_nothing():
     probs = torch.full((1, 1, 3, 4, 4), 1 / 3, requires_grad=True)
     loss = pixel_loss(probs, torch.full((1, 1, 16, 16), 255), torch.ones(3))

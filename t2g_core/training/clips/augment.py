@@ -12,9 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 
 from t2g_core.images.model_input import resize
 from t2g_core.labels import IGNORE_INDEX
@@ -125,35 +127,71 @@ def distort_clip(images: list[np.ndarray], rng: Rng, distortion: str) -> list[np
     return DISTORTION_KINDS[distortion](images, rng)
 
 
-def photometric_clip(images: list[np.ndarray], rng: Rng) -> list[np.ndarray]:
-    """The field's photometric distortion, drawn once a clip."""
-    seed = int(rng.integers(2**32))
-    return [photometric(image, np.random.default_rng(seed)) for image in images]
+class Photometric(NamedTuple):
+    """The field's photometric distortion, as it is drawn once a clip.
 
-
-def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """Brightness by up to 32 of 255, contrast and saturation by 0.5 to 1.5, hue by up to 36°.
-
-    Each with probability one half, contrast before or after the colours, as SSD (Liu et al., 2016)
+    Brightness by up to 32 of 255 (added), contrast and saturation by 0.5 to 1.5, hue by up to 36°,
+    each with probability one half, contrast before or after the colours, as SSD (Liu et al., 2016)
     and the segmentation frameworks since have it. (Their hue of 18 is in OpenCV's steps of two
     degrees.)
     """
-    if rng.random() < 0.5:
-        image = np.clip(image + rng.uniform(-32, 32) / 255, 0, 1)
-    factor = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
-    contrast_first = rng.random() < 0.5
-    if contrast_first:
-        image = np.clip(image * factor, 0, 1)
+
+    brightness: float
+    contrast: float
+    contrast_first: bool
+    saturation: float
+    hue: float
+
+
+def draw_photometric(rng: Rng) -> Photometric:
+    """One for a clip, from the generator of its crops."""
+    rng = np.random.default_rng(int(rng.integers(2**32)))
+    brightness = rng.uniform(-32, 32) / 255 if rng.random() < 0.5 else 0.0
+    contrast = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
+    contrast_first = bool(rng.random() < 0.5)
+    saturation = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
+    hue = rng.uniform(-36, 36) if rng.random() < 0.5 else 0.0
+    return Photometric(brightness, contrast, contrast_first, saturation, hue)
+
+
+def photometric_clip(images: list[np.ndarray], rng: Rng) -> list[np.ndarray]:
+    """`Photometric`, drawn once a clip."""
+    drawn = draw_photometric(rng)
+    return [photometric(image, drawn) for image in images]
+
+
+def photometric(image: np.ndarray, drawn: Photometric) -> np.ndarray:
+    """The image with its colours changed."""
+    image = np.clip(image + drawn.brightness, 0, 1)
+    if drawn.contrast_first:
+        image = np.clip(image * drawn.contrast, 0, 1)
     hue, saturation, value = cv2.split(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV))
-    if rng.random() < 0.5:
-        saturation = np.clip(saturation * rng.uniform(0.5, 1.5), 0, 1)
-    if rng.random() < 0.5:
-        hue = (hue + rng.uniform(-36, 36)) % 360
+    saturation = np.clip(saturation * drawn.saturation, 0, 1)
+    hue = (hue + drawn.hue) % 360
     colours = cv2.merge([x.astype(np.float32) for x in (hue, saturation, value)])
     image = cv2.cvtColor(colours, cv2.COLOR_HSV2RGB)
-    if not contrast_first:
-        image = image * factor
+    if not drawn.contrast_first:
+        image = image * drawn.contrast
     return np.clip(image, 0, 1).astype(np.float32)
+
+
+def photometric_tensor(images: torch.Tensor, drawn: Photometric) -> torch.Tensor:
+    """`photometric` on the device of images (T, H, W, 3) uint8, all at once; uint8 again.
+
+    The same to one grey level.
+    """
+    from kornia.color import hsv_to_rgb, rgb_to_hsv
+
+    image = (images.movedim(-1, 1).float() / 255 + drawn.brightness).clamp(0, 1)
+    if drawn.contrast_first:
+        image = (image * drawn.contrast).clamp(0, 1)
+    hue, saturation, value = rgb_to_hsv(image).unbind(1)
+    saturation = (saturation * drawn.saturation).clamp(0, 1)
+    hue = (hue + math.radians(drawn.hue)) % (2 * math.pi)
+    image = hsv_to_rgb(torch.stack([hue, saturation, value], dim=1))
+    if not drawn.contrast_first:
+        image = image * drawn.contrast
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).movedim(1, -1).contiguous()
 
 
 def harsh_clip(images: list[np.ndarray], rng: Rng) -> list[np.ndarray]:

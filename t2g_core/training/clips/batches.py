@@ -18,6 +18,7 @@ from t2g_core.data.video import Video
 from t2g_core.images.model_input import PATCH
 from t2g_core.methods.method import ClipBatch, Method
 from t2g_core.processes import Share
+from t2g_core.schedule import PHOTOMETRIC
 from t2g_core.training.clips.kept_clips import (
     DistortedClips,
     PlainFrames,
@@ -38,7 +39,8 @@ class TrainingBatches:
     whole and cut (`plain_share`), or a distorted crop.
 
     Raises:
-        ValueError: the crop is larger than the input, or a video is too short (ClipSampler).
+        ValueError: the crop is larger than the input, a video is too short (ClipSampler), or clips
+            are to be distorted on the device that are kept, or distorted otherwise.
     """
 
     def __init__(
@@ -50,14 +52,20 @@ class TrainingBatches:
         device: str,
         fingerprints: Fingerprints,
         workers: int = 0,
+        distort_on_device: bool = False,
     ):
         c = config.train
+        if distort_on_device and (c.cached_clips or c.distortion != PHOTOMETRIC):
+            raise ValueError(
+                f"--distort-on-device: expected train.distortion {PHOTOMETRIC} and "
+                f"train.cached_clips 0, got {c.distortion} and {c.cached_clips}"
+            )
         if c.crop_size[0] > config.input_size[0] or c.crop_size[1] > config.input_size[1]:
             raise ValueError(
                 f"train.crop_size {c.crop_size} is larger than input_size {config.input_size}"
             )
         self.config = config
-        self.sampler = ClipSampler(videos, c, config.input_size)
+        self.sampler = ClipSampler(videos, c, config.input_size, distort=not distort_on_device)
         self.clips = ClipLoader(self.sampler, workers)
         self.distorted = DistortedClips(self.clips, method, config, root, device, fingerprints)
         self.plain = PlainFrames(method, config, root, device, fingerprints)
@@ -194,11 +202,11 @@ def collate(clips: list[TrainingClip], device: str | torch.device) -> ClipBatch:
     target = torch.stack([clip.labels for clip in clips]).long()
     maps = zip(*(clip.features for clip in clips), strict=True)
     features = tuple(torch.stack(frames).float().to(device) for frames in maps)
-    images = torch.stack([clip.images for clip in clips])
+    images = torch.stack([clip.images.to(device) for clip in clips])
     seen = [clip.motion_images for clip in clips]
     return ClipBatch(
         features,
-        images.to(device),
+        images,
         target.to(device),
         None if seen[0] is None else torch.stack(seen),
         torch.stack([clip.step_s for clip in clips]).to(device),

@@ -27,6 +27,7 @@ from t2g_core.device import BF16
 from t2g_core.images.files import read_image
 from t2g_core.images.model_input import fit_size, resize
 from t2g_core.methods.method import Method
+from t2g_core.training.clips.augment import photometric_tensor
 from t2g_core.training.clips.sampler import Clip
 from t2g_core.training.source import Fingerprints
 from t2g_core.whole_files import replacing
@@ -66,6 +67,8 @@ class TrainingClip(NamedTuple):
 def make_clip(method: Method, clip: Clip, device: str, precision: str) -> TrainingClip:
     """The clip with the features that the method may keep of it; no motion images yet."""
     images = torch.from_numpy(clip.images)
+    if clip.colours is not None:
+        images = photometric_tensor(images.to(device), clip.colours)
     features: tuple[torch.Tensor, ...] = ()
     if method.cacheable:
         kind = torch.device(device).type
@@ -101,7 +104,7 @@ def read_clip(path: Path, frames: slice) -> TrainingClip:
 def with_motion_images(method: Method, clip: TrainingClip) -> TrainingClip:
     """The clip with what the method finds motion from."""
     height, width = clip.images.shape[1:3]
-    images = clip.images.numpy()
+    images = clip.images.cpu().numpy()
     if method.undistorted_motion:
         images = clip.grey[..., None].expand(-1, -1, -1, 3).contiguous().numpy()
     prepared = [method.prepare(image, (width, height)) for image in images]
@@ -167,7 +170,8 @@ class DistortedClips:
     def _make(self, number: int, frames: slice = slice(None)) -> TrainingClip:  # noqa: B008, a value
         """Some frames of a clip, the others not encoded."""
         clip = self.sampler(number)
-        clip = Clip(clip.images[frames], clip.labels[frames], clip.step_s, clip.grey[frames])
+        names = ("images", "labels", "grey")
+        clip = clip._replace(**{name: getattr(clip, name)[frames] for name in names})
         return make_clip(self.method, clip, self.device, self.precision)
 
     def missing(self, indices: Iterable[int]) -> list[int]:

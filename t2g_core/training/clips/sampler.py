@@ -20,10 +20,12 @@ from t2g_core.schedule import TrainConfig
 from t2g_core.training.clips.augment import (
     MOVE_STEP_S,
     Crop,
+    Photometric,
     apply_crop,
     camera_move,
     distort_clip,
     draw_crop,
+    draw_photometric,
 )
 from t2g_core.training.clips.paste import paste_things
 
@@ -31,13 +33,15 @@ from t2g_core.training.clips.paste import paste_things
 class Clip(NamedTuple):
     """images (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8 class ids, 255 void; step_s: time
     between two of its frames [s], 0 for a single frame; grey (T, H, W) uint8: the images before
-    they were distorted.
+    they were distorted; colours: how their colours are still to be changed, None where they are as
+    they should be.
     """
 
     images: np.ndarray
     labels: np.ndarray
     step_s: float
     grey: np.ndarray
+    colours: Photometric | None = None
 
 
 class ClipSampler:
@@ -49,9 +53,17 @@ class ClipSampler:
         ValueError: no video is long enough for any stride of the config.
     """
 
-    def __init__(self, videos: list[Video], config: TrainConfig, input_size: tuple[int, int]):
-        """input_size: width, height that give a frame's area at inference."""
-        self.config, self.input_size = config, input_size
+    def __init__(
+        self,
+        videos: list[Video],
+        config: TrainConfig,
+        input_size: tuple[int, int],
+        distort: bool = True,
+    ):
+        """input_size: width, height that give a frame's area at inference. distort: False draws the
+        change of colours and leaves it to others.
+        """
+        self.config, self.input_size, self.distort = config, input_size, distort
         self.clips = {
             stride: [
                 (frames, stride * step_s)
@@ -94,11 +106,14 @@ class ClipSampler:
             for picture, crop in zip(pictures, crops, strict=True)
         ]
         grey = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images])
-        images = [image.astype(np.float32) / 255 for image in images]
-        images = distort_clip(images, rng, self.config.distortion)
-        images = [(image * 255).round().astype(np.uint8) for image in images]
+        colours = None if self.distort else draw_photometric(rng)
+        if self.distort:
+            images = [image.astype(np.float32) / 255 for image in images]
+            images = distort_clip(images, rng, self.config.distortion)
+            images = [(image * 255).round().astype(np.uint8) for image in images]
         cut = [apply_crop(y, crop, size, label=True) for y, crop in zip(labels, crops, strict=True)]
-        return Clip(np.stack(images), np.stack(cut), step_s if stride else pace * MOVE_STEP_S, grey)
+        step_s = step_s if stride else pace * MOVE_STEP_S
+        return Clip(np.stack(images), np.stack(cut), step_s, grey, colours)
 
     def labelled(self, index: int) -> list[int]:
         """Positions of clip number `index` that have a label; never empty."""

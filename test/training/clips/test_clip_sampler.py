@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from small_model import TRAIN
 from small_runs import brightness_videos
 
@@ -25,7 +26,9 @@ from t2g_core.training.clips.augment import (
     distort,
     distort_clip,
     draw_crop,
+    draw_photometric,
     photometric,
+    photometric_tensor,
 )
 from t2g_core.training.clips.sampler import ClipSampler, clips_at, draw_point, draw_window
 
@@ -188,7 +191,8 @@ def test_photometric_distortion_is_the_fields_and_once_a_clip():
     assert len({x.tobytes() for x in seen}) > 40  # some are left as they are
     assert any(np.allclose(x, image, atol=1e-3) for x in seen)
     grey = np.full((4, 4, 3), 0.5, np.float32)  # colours of grey cannot change: light and contrast
-    values = [photometric(grey, np.random.default_rng(seed)).mean() for seed in range(300)]
+    drawn = [draw_photometric(np.random.default_rng(seed)) for seed in range(1000)]
+    values = [photometric(grey, one).mean() for one in drawn]
     brightest, darkest = (0.5 + 32 / 255) * 1.5, (0.5 - 32 / 255) * 0.5
     assert darkest - 1e-3 <= min(values) < 0.25 and 0.85 < max(values) <= brightest + 1e-3
 
@@ -198,8 +202,24 @@ def test_no_filter_touches_a_photometric_clip():
     rng = np.random.default_rng(2)
     image = rng.random((2, 2, 3)).astype(np.float32).repeat(8, 0).repeat(8, 1)
     for seed in range(20):
-        out = photometric(image, np.random.default_rng(seed))
+        out = photometric(image, draw_photometric(np.random.default_rng(seed)))
         assert np.array_equal(out, out[::8, ::8].repeat(8, 0).repeat(8, 1))
+
+
+def test_the_photometric_distortion_on_a_device_is_that_of_the_workers(device):
+    """To one grey level of 255, over all colours."""
+    steps = np.arange(0, 256, 15, dtype=np.uint8)
+    image = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, len(steps), 3)
+    images = np.concatenate([image, image[..., ::-1]])
+    kinds = set()
+    for seed in range(60):
+        drawn = draw_photometric(np.random.default_rng(seed))
+        kinds.add((drawn.contrast_first, drawn.hue != 0, drawn.saturation != 1))
+        there = photometric_tensor(torch.from_numpy(images).to(device), drawn).cpu().numpy()
+        for one, other in zip(images, there, strict=True):
+            here = (photometric(one.astype(np.float32) / 255, drawn) * 255).round()
+            assert np.abs(here - other.astype(np.float32)).max() <= 1, drawn
+    assert len(kinds) == 8
 
 
 def test_harsh_distortion_changes_from_frame_to_frame_in_half_of_the_clips():
