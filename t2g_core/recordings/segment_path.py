@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -96,7 +97,7 @@ def segment_path(
     if is_bag(path):
         check_bag(path)
     segmenter = load()
-    labelling = segmenter.labelling
+    labelling, started = segmenter.labelling, time.perf_counter()
     outputs = open_outputs(
         options.write, out, path, options.topic, labelling, options.frames is None
     )
@@ -121,6 +122,7 @@ def segment_path(
         "path": str(path),
         "settings": options.settings,
         **offline_report(offline, scores),
+        "seconds": round(time.perf_counter() - started, 3),
         "classes": shares.compute(),
     }
     if not is_image(path):
