@@ -32,9 +32,11 @@ def write_run(folder: Path, head: str, accumulate: int, **changes):
     return config
 
 
-def torchrun(folder: Path, out: str, processes: int, *words: object, runner: str = "runner.py"):
+def torchrun(
+    folder: Path, out: Path | str, processes: int, *words: object, runner: str = "runner.py"
+):
     """Start `t2g train` in several processes."""
-    own = ["train", folder / "config.yaml", "--root", folder / "data", "--out", folder / out]
+    own = ["train", folder / "config.yaml", "--root", folder / "data", "--out", out]
     own += ["--validation-frames", "0", "--device", "cpu"]
     restarts = [word for word in words if str(word).startswith("--max-restarts")]
     others = [word for word in words if word not in restarts]
@@ -43,6 +45,7 @@ def torchrun(folder: Path, out: str, processes: int, *words: object, runner: str
         env=environment(**{"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"} if restarts else {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        cwd=folder,
         text=True,
     )
 
@@ -104,6 +107,8 @@ def test_several_processes_give_the_run_of_one(tmp_path, head, processes):
 
 DIES_TWICE = (
     "import os, pathlib, signal\n"
+    "os.makedirs(os.environ['RANK'], exist_ok=True)\n"
+    "os.chdir(os.environ['RANK'])\n"
     "import t2g_core.training.train as module\n"
     "real = module.accumulate_gradients\n"
     "def accumulate(loss, batches, config, iteration, *rest):\n"
@@ -119,6 +124,9 @@ DIES_TWICE = (
 def test_a_run_goes_on_after_a_process_was_killed_and_with_another_number_of_them(tmp_path):
     """Torchrun starts both anew, once, which go on from the last state; one alone ends the run.
 
+    Each process has a folder of its own, as on machines that share no disk: the state is with the
+    first one alone.
+
     A stage of the temporal parts, whose frame path is not trained, is followed by one of all.
     """
     changes = {"stages": stages(2, trains=TEMPORAL) + stages(4)}
@@ -130,11 +138,12 @@ def test_a_run_goes_on_after_a_process_was_killed_and_with_another_number_of_the
     assert process.returncode != 0, output[-3000:]
     assert (tmp_path / "died_3").exists() and (tmp_path / "died_5").exists()
     torch.manual_seed(2)
-    assert train(config, options(tmp_path / "data", tmp_path / "lost"))
+    assert not list((tmp_path / "1" / "lost").glob("*.pt"))
+    assert train(config, options(tmp_path / "data", tmp_path / "0" / "lost"))
     torch.manual_seed(2)
     train(config, options(tmp_path / "data", tmp_path / "one"))
-    assert_alike(tmp_path / "one", tmp_path / "lost")
-    assert [row["iteration"] for row in rows_of(tmp_path / "lost")] == list(range(6))
+    assert_alike(tmp_path / "one", tmp_path / "0" / "lost")
+    assert [row["iteration"] for row in rows_of(tmp_path / "0" / "lost")] == list(range(6))
 
 
 def test_processes_share_the_micro_batches(monkeypatch):
