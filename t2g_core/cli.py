@@ -24,7 +24,7 @@ COMMANDS = {
     "ablate": ("t2g_core.training.ablate", "train and evaluate configs under seeds, one table"),
     "compare": ("t2g_core.compare.command", "train, try and time methods by a plan, one report"),
     "data": (
-        "t2g_core.training.data_command",
+        "t2g_core.data_command",
         "check a data set, print its classes, corrupt its images",
     ),
     "info": ("t2g_core.bench.info", "parameters, GFLOPs and memory of a config's model, by part"),

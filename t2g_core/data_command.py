@@ -6,31 +6,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from t2g_core.config import Config, load_config
+from t2g_core.bench.loading import FORMATS, bench_loading
+from t2g_core.config import load_config
 from t2g_core.data import class_tables as tables
 from t2g_core.data.camvid import FULL_RELEASE
 from t2g_core.data.check import DataReport, check_videos
 from t2g_core.data.corrupted_images import write_corrupted
 from t2g_core.data.corruptions import CORRUPTIONS, SEEDINGS, SEVERITY, Weather
 from t2g_core.data.datasets import NAMES, Dataset, open_dataset, recognise
-from t2g_core.data.shards import AS_IT_IS, JPEG, PNG, encoded, load_shards, write_shards
+from t2g_core.data.shards import AS_IT_IS, JPEG, PNG, write_shards
 from t2g_core.data.shrunk_copy import write_shrunk
-from t2g_core.data.video import Video, VideoFrame
 from t2g_core.labels import CAMVID_CLASSES
-from t2g_core.training.clips.loader import ClipLoader
-from t2g_core.training.clips.sampler import ClipSampler
 from t2g_core.training.train import add_set
 
-FORMATS = (AS_IT_IS, PNG, JPEG, f"{PNG}-shards", f"{JPEG}-shards")
 TABLES = {
     "cityscapes": (tables.CITYSCAPES_IDS, tables.CITYSCAPES_TO_15),
     "kitti360": (tables.KITTI360_IDS, tables.KITTI360_TO_15),
@@ -101,11 +95,15 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "classes":
         print(format_classes(args.data))
         return 0
-    if args.action == "bench":
-        bench_loading(args)
-        return 0
     name = args.data or recognise(args.root)
     dataset = open_dataset(name, args.root)
+    if args.action == "bench":
+        config = load_config(args.config, args.changes)
+        if config.train is None:
+            raise ValueError(f"{args.config} has no section train")
+        videos = dataset.load_videos(args.split or "train")
+        bench_loading(config, dataset, videos, args.formats, args.workers, args.clips)
+        return 0
     if args.action == "corrupt":
         print(corrupt_split(args, dataset))
         return 0
@@ -179,65 +177,6 @@ def shard_splits(args: argparse.Namespace, dataset: Dataset) -> str:
             )
         lines.append(f"{split}: {total} frames in {count} shards in {args.out}")
     return "\n".join([*lines, "train and evaluate on them with --data shards"])
-
-
-def bench_loading(args: argparse.Namespace) -> None:
-    """Print a line for each format and number of workers, as it is measured."""
-    loaded = load_config(args.config, args.changes)
-    if loaded.train is None:
-        raise ValueError(f"{args.config} has no section train")
-    dataset = open_dataset(args.data or recognise(args.root), args.root)
-    videos = dataset.load_videos(args.split or "train")
-    width, height = loaded.train.crop_size
-    print(f"frames/s of {width}x{height}, {len(os.sched_getaffinity(0))} cores")
-    print(f"{'format':<14}" + "".join(f"{f'{n} workers':>12}" for n in args.workers))
-    with TemporaryDirectory() as folder:
-        for form in args.formats:
-            copy = stored_as(videos, form, Path(folder) / form, dataset)
-            print(f"{form:<14}", end="", flush=True)
-            for workers in args.workers:
-                rate = measure_loading(copy, loaded, workers, args.clips)
-                print(f"{rate:12.1f}", end="", flush=True)
-            print()
-
-
-def stored_as(videos: list[Video], form: str, folder: Path, dataset: Dataset) -> list[Video]:
-    """The videos with their images stored in one of FORMATS; labels as they are, but in shards."""
-    encoding, _, sharded = form.partition("-")
-    if form == AS_IT_IS:
-        return videos
-    if sharded:
-        classes = dict(zip(dataset.class_names, dataset.palette, strict=True))
-        write_shards(videos, folder, "train", classes, dataset.licence, encoding)
-        return load_shards(folder, "train")
-    folder.mkdir(parents=True)
-    return [
-        replace(video, frames=tuple(reencoded(frame, encoding, folder) for frame in video.frames))
-        for video in videos
-    ]
-
-
-def reencoded(frame: VideoFrame, encoding: str, folder: Path) -> VideoFrame:
-    """The frame with a copy of its image."""
-    suffix, data = encoded(frame.image_path, encoding)
-    path = folder / f"{frame.video}_{frame.image_path.stem}{suffix}"
-    path.write_bytes(data)
-    return replace(frame, image_path=path)
-
-
-def measure_loading(videos: list[Video], config: Config, workers: int, count: int) -> float:
-    """Frames a second of drawing, cutting and distorting clips, the workers' start not counted."""
-    clips = ClipLoader(ClipSampler(videos, config.train, config.input_size), workers)
-    warm = max(1, workers)
-    clips.begin(range(warm + count))
-    for number in range(warm):
-        clips(number)
-    started = time.perf_counter()
-    for number in range(warm, warm + count):
-        clips(number)
-    rate = count * config.train.clip_frames / (time.perf_counter() - started)
-    clips.close()
-    return rate
 
 
 def as_text(report: DataReport, class_names: tuple[str, ...]) -> str:
