@@ -117,8 +117,7 @@ def open_dataset(name: str, root: str | Path) -> Dataset:
     licence = _LICENCES.get(name, "")
     if name == SHARDS:
         index, splits, load = read_index(root), shard_splits, load_shards
-        colours = {name: tuple(colour) for name, colour in index["classes"].items()}
-        licence = index["licence"]
+        colours, licence = index["classes"], index["licence"]
     elif name == OWN_VIDEO:
         colours, splits, load = read_classes(root), own_video_splits, load_own_video
     else:

@@ -26,6 +26,7 @@ from t2g_core.whole_files import replacing
 
 INDEX = "shards.json"
 FORMAT = 1
+NO_INDEX = "is no index of shards; write the shards again with `t2g data shard`"
 SHARD_BYTES = 1 << 28
 JPEG_QUALITY = 95
 LABEL, RECORD = "seg.png", "json"
@@ -113,7 +114,7 @@ def write_shards(
 
     out.mkdir(parents=True, exist_ok=True)
     index = read_index(out) if (out / INDEX).is_file() else {"format": FORMAT, "splits": {}}
-    head = {"classes": {name: list(colour) for name, colour in classes.items()}, "licence": licence}
+    head = {"classes": {n: tuple(colour) for n, colour in classes.items()}, "licence": licence}
     if index["splits"] and index["classes"] != head["classes"]:
         raise ValueError(f"{out / INDEX} is of other classes; choose another folder")
     for old in out.glob(f"{split}-*.tar"):
@@ -187,11 +188,13 @@ def read_index(root: str | Path) -> dict:
         raise FileNotFoundError(f"{path} does not exist; `t2g data shard` writes it")
     try:
         index = json.loads(path.read_text())
-        if index["format"] != FORMAT:
-            raise ValueError(f"{path} is of format {index['format']}, expected {FORMAT}")
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no index of shards; write the shards again") from error
-    return index
+        if index["format"] == FORMAT:
+            colours = {name: tuple(colour) for name, colour in dict(index["classes"]).items()}
+            found = {"classes": colours, "splits": dict(index["splits"])}
+            return found | {"format": FORMAT, "licence": str(index["licence"])}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} {NO_INDEX}") from error
+    raise ValueError(f"{path} is of format {index['format']}, expected {FORMAT}")
 
 
 def shard_splits(root: str | Path) -> list[str]:
@@ -200,31 +203,38 @@ def shard_splits(root: str | Path) -> list[str]:
 
 
 def load_shards(root: str | Path, split: str) -> list[Video]:
-    """The videos of a split; FileNotFoundError where it or one of its shards is not there."""
+    """The videos of a split.
+
+    Raises:
+        FileNotFoundError: it or one of its shards is not there.
+        ValueError: the index is none.
+    """
     root = Path(root)
     splits = read_index(root)["splits"]
     if split not in splits:
         raise FileNotFoundError(f"{root / INDEX} has the splits {sorted(splits)}, not {split!r}")
-    shards = [root / name for name in splits[split]["shards"]]
+    try:
+        shards = [root / Path(name).name for name in splits[split]["shards"]]
+        videos = [_video(video, shards) for video in splits[split]["videos"]]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{root / INDEX} {NO_INDEX}") from error
     for shard in shards:
         if not shard.is_file():
             raise FileNotFoundError(f"{shard} does not exist; copy the folder again")
-    return [
-        Video(
-            video["name"],
-            video["rate_hz"],
-            tuple(
-                VideoFrame(name, number, *members(shards[place], files), read_ids)
-                for name, number, place, *files in video["frames"]
-            ),
-        )
-        for video in splits[split]["videos"]
-    ]
+    return videos
+
+
+def _video(video: dict, shards: Sequence[Path]) -> Video:
+    frames = tuple(
+        VideoFrame(name, int(number), *members(shards[place], files), read_ids)
+        for name, number, place, *files in video["frames"]
+    )
+    return Video(video["name"], float(video["rate_hz"]), frames)
 
 
 def members(shard: Path, files: Sequence[list]) -> tuple[Member, Member | None]:
     """Image and label, None where there is none."""
-    found = [Member(shard, *file) for file in files]
+    found = [Member(shard, str(name), int(start), int(size)) for name, start, size in files]
     return found[0], found[1] if len(found) > 1 else None
 
 

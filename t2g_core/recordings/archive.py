@@ -68,6 +68,7 @@ def segment_several(
 
     ray_workers: on a Ray cluster, so many at a time, 0 for one a GPU; None: here.
     """
+    above = above and above.resolve()  # workers may be elsewhere
     reports: dict[Path, dict] = {}
     jobs: dict[Path, Job] = {}  # by folder
     for path in paths:
@@ -120,6 +121,8 @@ def _on_ray(
     resources = ray.cluster_resources()
     gpus = 0 if options.device == CPU else int(resources.get("GPU", 0))
     count = max(1, min(workers or gpus or 1, len(jobs)))
+    smallest = min(int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"])
+    cores = 1 if gpus else max(1, min(int(resources.get("CPU", 1)) // count, smallest))
     rows = [{"path": str(job.path), "out": str(job.out), "again": job.again} for job in jobs]
     items = ray.data.from_items(rows, override_num_blocks=len(rows))
     with warnings.catch_warnings():
@@ -128,7 +131,7 @@ def _on_ray(
             RayWorker,
             fn_constructor_args=(options,),
             compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
-            num_cpus=max(1, int(resources.get("CPU", 1)) // count),
+            num_cpus=cores,
             num_gpus=min(1.0, gpus / count) if gpus else None,
             max_task_retries=TRIES - 1,
             max_restarts=-1,

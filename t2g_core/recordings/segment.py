@@ -125,9 +125,10 @@ def run(args: argparse.Namespace) -> int:
 
 def options_of(args: argparse.Namespace) -> SegmentOptions:
     """The command line as `segment_path` takes it."""
-    same = "checkpoint topic labels_topic frames device precision windows encoder_weights write"
+    same = "topic labels_topic frames device precision windows encoder_weights write"
     values = {name: getattr(args, name) for name in same.split()}
-    return SegmentOptions(max_gap_s=args.max_gap, rate_hz=args.rate, **values)
+    checkpoint = args.checkpoint and args.checkpoint.resolve()  # workers may be elsewhere
+    return SegmentOptions(checkpoint, max_gap_s=args.max_gap, rate_hz=args.rate, **values)
 
 
 def read_outputs(text: str) -> tuple[str, ...]:

@@ -95,6 +95,12 @@ def test_a_training_on_shards_is_the_training_on_their_files(tmp_path):
     assert all(torch.equal(files[name], shards[name]) for name in files)
 
 
+def spoil_index(root, change):
+    index = json.loads((root / "shards.json").read_text())
+    change(index)
+    (root / "shards.json").write_text(json.dumps(index))
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -102,6 +108,16 @@ def test_a_training_on_shards_is_the_training_on_their_files(tmp_path):
         (
             lambda root: (root / "shards.json").write_text('{"format": 9}'),
             "of format 9, expected 1",
+        ),
+        (
+            lambda root: spoil_index(root, lambda index: index.pop("classes")),
+            "is no index of shards",
+        ),
+        (
+            lambda root: spoil_index(
+                root, lambda index: index["splits"]["train"]["shards"].clear()
+            ),
+            "is no index of shards",
         ),
         (lambda root: (root / "train-000000.tar").unlink(), "train-000000.tar does not exist"),
         (lambda root: (root / "train-000000.tar").write_bytes(b"cut"), "is not a whole picture"),
