@@ -211,6 +211,7 @@ def test_a_plan_is_trained_tried_timed_and_reported_once(plan, capsys):
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
+@pytest.mark.long
 def test_a_method_that_changes_is_evaluated_alone_and_the_pictures_have_all(plan, capsys):
     words = [*WORDS[:-1], "0"]
     assert main(words) == 0

@@ -178,6 +178,7 @@ def test_a_sweep_that_cannot_be_is_said(sweep, sentence, config_file, capsys):
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_runtimes_are_timed_each_in_a_process_of_its_own(tmp_path, capsys):
     write_vit_s_checkpoint(tmp_path / "small.safetensors")
     spec = f"{tmp_path / 'small.safetensors'}@cpu/fp32"

@@ -78,6 +78,7 @@ def test_the_camera_moves_and_time_changes_the_view_a_little_each_frame():
     assert 0 < step < 0.15 < far
 
 
+@pytest.mark.long
 def test_weather_changes_the_picture_but_not_the_labels():
     for weather in ("fog", "rain", "snow"):
         image, labels = frame(4, weather)

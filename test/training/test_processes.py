@@ -81,11 +81,12 @@ def assert_alike(one: Path, other: Path) -> None:
     ("head", "processes"),
     [
         ("time2general", 2),
-        pytest.param("rein", 2, marks=pytest.mark.long),
-        pytest.param("time2general", 3, marks=pytest.mark.long),
-        pytest.param("time2general", 4, marks=pytest.mark.long),
+        ("rein", 2),
+        ("time2general", 3),
+        ("time2general", 4),
     ],
 )
+@pytest.mark.long  # two of them, and a lost one, are tested below
 def test_several_processes_give_the_run_of_one(tmp_path, head, processes):
     """The same micro-batches, their gradients averaged; three share four of them unevenly.
 
