@@ -87,6 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how the images are stored: as it is, or copies of the split in a temporary folder as "
         "png, jpeg, png-shards, jpeg-shards (default: as it is)",
     )
+    bench.add_argument(
+        "--distort-on-device",
+        action="store_true",
+        help="without the change of colours, as with that option of t2g train",
+    )
     bench.add_argument("--clips", type=int, default=50, help="to time (default: %(default)s)")
 
 
@@ -102,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
         if config.train is None:
             raise ValueError(f"{args.config} has no section train")
         videos = dataset.load_videos(args.split or "train")
-        bench_loading(config, dataset, videos, args.formats, args.workers, args.clips)
+        distort = not args.distort_on_device
+        bench_loading(config, dataset, videos, args.formats, args.workers, args.clips, distort)
         return 0
     if args.action == "corrupt":
         print(corrupt_split(args, dataset))

@@ -32,9 +32,10 @@ def bench_loading(
     formats: Sequence[str],
     workers: Sequence[int],
     clips: int,
+    distort: bool = True,
 ) -> None:
     """Print a line for each of FORMATS, a column a number of workers, as it is measured; then what
-    an H100 would take by arithmetic.
+    an H100 would take by arithmetic. distort: False leaves the change of colours to the device.
     """
     width, height = config.train.crop_size
     print(f"frames/s of {width}x{height}, {len(os.sched_getaffinity(0))} cores")
@@ -45,7 +46,7 @@ def bench_loading(
             copy = stored_as(videos, form, Path(folder) / form, dataset)
             print(f"{form:<14}", end="", flush=True)
             for count in workers:
-                rate = measure_loading(copy, config, count, clips)
+                rate = measure_loading(copy, config, count, clips, distort)
                 best = max(best, rate / max(1, count))
                 print(f"{rate:12.1f}", end="", flush=True)
             print()
@@ -91,9 +92,11 @@ def reencoded(frame: VideoFrame, encoding: str, folder: Path) -> VideoFrame:
     return replace(frame, image_path=path)
 
 
-def measure_loading(videos: list[Video], config: Config, workers: int, count: int) -> float:
+def measure_loading(
+    videos: list[Video], config: Config, workers: int, count: int, distort: bool
+) -> float:
     """Frames a second of drawing, cutting and distorting clips, the workers' start not counted."""
-    clips = ClipLoader(ClipSampler(videos, config.train, config.input_size), workers)
+    clips = ClipLoader(ClipSampler(videos, config.train, config.input_size, distort), workers)
     warm = max(1, workers)
     clips.begin(range(warm + count))
     for number in range(warm):

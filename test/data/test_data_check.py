@@ -218,6 +218,8 @@ def test_the_speed_of_loading_is_measured(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain(config.as_mapping())))
     words = ["data", "bench", str(root), "--config", str(tmp_path / "config.yaml")]
     words += ["--set", "train.strides=[1]", "--clips", "2", "--workers", "0", "1"]
+    assert main([*words, "--distort-on-device"]) == 2
+    assert "expected train.distortion photometric, got harsh" in capsys.readouterr().err
     assert main([*words, "--formats", "as it is", "png-shards"]) == 0
     _, head, *lines, needed = capsys.readouterr().out.splitlines()
     assert head.split() == ["format", "0", "workers", "1", "workers"]

@@ -18,7 +18,6 @@ from t2g_core.data.video import Video
 from t2g_core.images.model_input import PATCH
 from t2g_core.methods.method import ClipBatch, Method
 from t2g_core.processes import Share
-from t2g_core.schedule import PHOTOMETRIC
 from t2g_core.training.clips.kept_clips import (
     DistortedClips,
     PlainFrames,
@@ -39,8 +38,8 @@ class TrainingBatches:
     whole and cut (`plain_share`), or a distorted crop.
 
     Raises:
-        ValueError: the crop is larger than the input, a video is too short (ClipSampler), or clips
-            are to be distorted on the device that are kept, or distorted otherwise.
+        ValueError: the crop is larger than the input, a video is too short or the distortion
+            none of a device (ClipSampler), or clips are kept that a device is to distort.
     """
 
     def __init__(
@@ -55,10 +54,10 @@ class TrainingBatches:
         distort_on_device: bool = False,
     ):
         c = config.train
-        if distort_on_device and (c.cached_clips or c.distortion != PHOTOMETRIC):
+        if distort_on_device and c.cached_clips:
             raise ValueError(
-                f"--distort-on-device: expected train.distortion {PHOTOMETRIC} and "
-                f"train.cached_clips 0, got {c.distortion} and {c.cached_clips}"
+                f"--distort-on-device: expected train.cached_clips 0, got {c.cached_clips}: clips "
+                "that are kept are distorted once"
             )
         if c.crop_size[0] > config.input_size[0] or c.crop_size[1] > config.input_size[1]:
             raise ValueError(

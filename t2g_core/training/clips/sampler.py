@@ -16,7 +16,7 @@ import numpy as np
 from t2g_core.data.video import Video, VideoFrame
 from t2g_core.images.files import read_image
 from t2g_core.labels import IGNORE_INDEX
-from t2g_core.schedule import TrainConfig
+from t2g_core.schedule import PHOTOMETRIC, TrainConfig
 from t2g_core.training.clips.augment import (
     MOVE_STEP_S,
     Crop,
@@ -50,7 +50,8 @@ class ClipSampler:
     A run that resumes, or a second worker, therefore sees the very same clips.
 
     Raises:
-        ValueError: no video is long enough for any stride of the config.
+        ValueError: no video is long enough for any stride of the config, or a distortion that is
+            left to others is not the photometric one.
     """
 
     def __init__(
@@ -63,6 +64,11 @@ class ClipSampler:
         """input_size: width, height that give a frame's area at inference. distort: False draws the
         change of colours and leaves it to others.
         """
+        if not distort and config.distortion != PHOTOMETRIC:
+            raise ValueError(
+                f"--distort-on-device: expected train.distortion {PHOTOMETRIC}, "
+                f"got {config.distortion}"
+            )
         self.config, self.input_size, self.distort = config, input_size, distort
         self.clips = {
             stride: [
