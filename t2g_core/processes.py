@@ -11,13 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from t2g_core.device import CUDA
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 T = TypeVar("T")
 
-CUDA = "cuda"
 PATIENCE = timedelta(days=7)  # of those that wait while the first one validates or reads
 
 

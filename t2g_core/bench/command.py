@@ -18,8 +18,8 @@ from t2g_core.bench.runtimes import compare_runtimes
 from t2g_core.bench.soak import soak
 from t2g_core.bench.sweep import Conditions, Point, plot, run_sweep, sweep_table
 from t2g_core.bench.timing import as_table, measure, random_segmenter, write_trace
-from t2g_core.bench.train_switches import as_table as switch_table
-from t2g_core.bench.train_switches import measure_switches
+from t2g_core.bench.train_ways import as_table as ways_table
+from t2g_core.bench.train_ways import measure_ways
 from t2g_core.config import load_mapping, read_config
 from t2g_core.device import AUTO, PRECISIONS, find_device
 from t2g_core.images.windows import WINDOWS_HELP, read_windows
@@ -97,9 +97,9 @@ def run(args: argparse.Namespace) -> int:
     mapping = load_mapping(args.config, args.changes)
     if args.train:
         config = read_config(mapping, Path(args.config).name)
-        ways = measure_switches(config, args.classes, device, args.rounds)
+        ways = measure_ways(config, args.classes, device, args.rounds)
         record = {"train": [asdict(way) for way in ways]}
-        print(json.dumps(record) if args.json else switch_table(args.config, device, ways))
+        print(json.dumps(record) if args.json else ways_table(args.config, device, ways))
         return 0
     mapping.pop("train", None)
     if args.sweep:

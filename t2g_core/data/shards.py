@@ -15,6 +15,7 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, NamedTuple
 
 import cv2
@@ -105,7 +106,7 @@ def write_shards(
     """Write a split as `SPLIT-000000.tar` and so on, and add it to the index; number of shards.
 
     classes: their colours, RGB, by name in the order of their ids. encoding: of the images, as they
-    are, `jpeg` or `png`. A split that is in the index already takes the place of the older one.
+    are, `jpeg` or `png`. A split that is in the index already is replaced when all is written.
 
     Raises:
         ValueError: the index is of other classes; a picture is broken.
@@ -117,16 +118,19 @@ def write_shards(
     head = {"classes": {n: tuple(colour) for n, colour in classes.items()}, "licence": licence}
     if index["splits"] and index["classes"] != head["classes"]:
         raise ValueError(f"{out / INDEX} is of other classes; choose another folder")
-    for old in out.glob(f"{split}-*.tar"):
-        old.unlink()
-    pattern = f"{out}/{split}-%06d.tar"
-    with ShardWriter(pattern, maxsize=shard_bytes, verbose=0) as writer:
-        for number, video in enumerate(videos):
-            for position, frame in enumerate(video.frames):
-                writer.write(_sample(number, video, position, frame, encoding))
-                on_frame()
-    shards = sorted(out.glob(f"{split}-*.tar"))
-    entry = {"shards": [shard.name for shard in shards], "videos": _index_of(shards)}
+    with TemporaryDirectory(dir=out, prefix=".partial-") as partial:
+        pattern = f"{partial}/{split}-%06d.tar"
+        with ShardWriter(pattern, maxsize=shard_bytes, verbose=0) as writer:
+            for number, video in enumerate(videos):
+                for position, frame in enumerate(video.frames):
+                    writer.write(_sample(number, video, position, frame, encoding))
+                    on_frame()
+        shards = sorted(Path(partial).iterdir())
+        entry = {"shards": [shard.name for shard in shards], "videos": _index_of(shards)}
+        for old in index["splits"].get(split, {"shards": ()})["shards"]:
+            (out / Path(old).name).unlink(missing_ok=True)
+        for shard in shards:
+            shard.replace(out / shard.name)
     index |= head | {"splits": index["splits"] | {split: entry}}
     with replacing(out / INDEX) as path:
         path.write_text(json.dumps(index))

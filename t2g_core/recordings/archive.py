@@ -91,7 +91,8 @@ def segment_several(
             reports[Path(report["path"])] = report
             progress.update()
     for job in jobs.values():  # those whose worker was lost again and again
-        reports.setdefault(job.path, failed(job.path, f"its worker was lost {TRIES} times"))
+        lost = f"no worker came back with it in {TRIES} tries; Ray's logs say more"
+        reports.setdefault(job.path, failed(job.path, lost))
     return [reports[path] for path in paths]
 
 

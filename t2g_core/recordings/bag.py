@@ -386,7 +386,10 @@ class BagWriter:
             try:
                 qos = parse_qos(origin.qos) if origin.qos else ()
             except (ReaderError, LookupError, TypeError, ValueError):
-                qos = ()  # of a tool that writes it in a way of its own
+                qos = ()
+                warn_once(
+                    f"{connection.topic}: its quality of service cannot be read and is not copied"
+                )
             self._connections[connection] = self._writer.add_connection(
                 connection.topic,
                 connection.message_type,

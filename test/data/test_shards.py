@@ -78,6 +78,17 @@ def test_several_shards_frames_without_a_label_and_other_encodings(tmp_path):
         write_shards([video], tmp_path / "png", "train", {"road": (1, 2, 3)}, "")
 
 
+def test_a_split_that_cannot_be_written_anew_stays_as_it_was(tmp_path):
+    (video,) = brightness_videos(tmp_path / "data", frames=4)
+    write_shards([video], tmp_path / "shards", "train", COLOURS, "")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()}
+    broken = video.frames[3].image_path
+    broken.write_bytes(broken.read_bytes()[:50])
+    with pytest.raises(ValueError, match=f"{broken.name} is not a whole picture"):
+        write_shards([video], tmp_path / "shards", "train", COLOURS, "", "jpeg")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()} == before
+
+
 def test_a_training_on_shards_is_the_training_on_their_files(tmp_path):
     brightness_videos(tmp_path / "data")
     assert main(["data", "shard", str(tmp_path / "data"), "--out", str(tmp_path / "shards")]) == 0

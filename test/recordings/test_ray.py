@@ -80,3 +80,38 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     assert "1 of 5 paths failed" in errors
     for path in paths:
         assert len(list((out / f"{path.name}_t2g" / "masks").iterdir())) == 12
+
+
+POISONED = """
+import json, os, signal, sys
+from pathlib import Path
+import t2g_core.recordings.archive as archive
+from t2g_core.recordings.segment_path import SegmentOptions
+
+class Poisoned(archive.RayWorker):
+    def __call__(self, row):
+        if "bad" in row["path"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"report": json.dumps({"path": row["path"], "state": "done"})}
+
+archive.RayWorker = Poisoned
+paths = [Path(sys.argv[1]) / name for name in ("a", "bad", "b")]
+reports = archive.segment_several(paths, Path(sys.argv[1]), False, SegmentOptions(device="cpu"), 2)
+print(json.dumps(reports))
+"""
+
+
+def test_a_path_that_kills_its_workers_is_listed_and_the_others_are_done(tmp_path):
+    script = tmp_path / "poisoned.py"
+    script.write_text(POISONED)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, bad, last = json.loads(done.stdout)
+    assert first["state"] == last["state"] == "done"
+    assert bad["state"] == "failed" and "in 3 tries" in bad["error"]

@@ -15,6 +15,7 @@ from small_runs import brightness_videos
 
 from t2g_core.data.camvid import read_label
 from t2g_core.images.model_input import PATCH
+from t2g_core.processes import Share
 from t2g_core.training.clips.batches import TrainingBatches, window_start
 from t2g_core.training.clips.kept_clips import PlainFrames, TrainingClip, cut
 from t2g_core.training.source import Fingerprints
@@ -61,6 +62,33 @@ def test_short_clips_come_several_at_a_time(tmp_path, method, plain_share):
         frames = clip.labels.shape[0]
         assert clip.labels.shape == (frames, 64, 96)
         assert [maps.shape for maps in clip.features] == [(frames, 4, 6, 192)] * 4
+
+
+@pytest.mark.parametrize("iterations", [6, 40])
+def test_processes_fill_the_cache_with_different_parts_of_what_a_run_reads(
+    tmp_path, method, iterations
+):
+    """Of a short run the distorted clips; of a long one all whole frames too, as both ways."""
+
+    def made(draw: TrainingBatches) -> set[str]:
+        folders = (draw.distorted.folder, draw.plain.folder)
+        return {f"{path.parent.name}/{path.name}" for f in folders for path in f.iterdir()}
+
+    stage = {"stages": stages(iterations, plain_share=0.5), "cached_clips": 3}
+    parts = []
+    for index in range(2):
+        draw = batches(tmp_path / str(index), method, **stage)
+        draw.fill(0, Share(index, 2))
+        parts.append(made(draw))
+    whole = batches(tmp_path / "whole", method, **stage)
+    for number in range(iterations):
+        whole(number)
+    assert parts[0] and parts[1] and not parts[0] & parts[1]
+    filled, read = parts[0] | parts[1], made(whole)
+    distorted = whole.distorted.folder.name
+    assert {n for n in read if distorted in n} == {n for n in filled if distorted in n}
+    if iterations == 40:
+        assert len(filled - read) <= 2 and read <= filled
 
 
 def test_clips_of_one_length_fill_the_budget_exactly(tmp_path, method):

@@ -34,7 +34,7 @@ COMPILED, KEPT = "compiled encoder", "activations kept"
 
 
 @dataclass(frozen=True)
-class Switch:
+class Way:
     """One way. encode_s, step_s: medians [s] of the frozen encoders on a clip, 0 for a method that
     learns inside the encoder, and of forward, backward and optimiser; the ratios are to the plain
     way.
@@ -47,7 +47,7 @@ class Switch:
     step_ratio: float
 
 
-def measure_switches(config: Config, classes: int, device: str, rounds: int) -> list[Switch]:
+def measure_ways(config: Config, classes: int, device: str, rounds: int) -> list[Way]:
     """Time one clip of `clip_frames` crops in each way, `rounds` times in turn.
 
     Raises:
@@ -69,7 +69,7 @@ def measure_switches(config: Config, classes: int, device: str, rounds: int) -> 
                     step[name].append(found[1])
     cacheable = not isinstance(config.method, AdapterConfig)
     return [
-        Switch(
+        Way(
             name,
             statistics.median(encode[name]) if cacheable else 0.0,
             statistics.median(step[name]),
@@ -143,17 +143,17 @@ def calls(
     return encode, step
 
 
-def as_table(config: str, device: str, switches: list[Switch]) -> str:
+def as_table(config: str, device: str, ways: list[Way]) -> str:
     """All of it as text."""
     lines = [
         f"{config}, one clip, {device}; seconds, and times those of the plain way",
         f"{'':<20}{'encoder':>10}{'':>8}{'step':>10}",
     ]
-    for switch in switches:
+    for way in ways:
         encode = (
-            f"{switch.encode_s:>8.3f} s{switch.encode_ratio:>8.2f}"
-            if switch.encode_ratio is not None
+            f"{way.encode_s:>8.3f} s{way.encode_ratio:>8.2f}"
+            if way.encode_ratio is not None
             else f"{'-':>10}{'':>8}"
         )
-        lines.append(f"{switch.name:<20}{encode}{switch.step_s:>8.3f} s{switch.step_ratio:>8.2f}")
+        lines.append(f"{way.name:<20}{encode}{way.step_s:>8.3f} s{way.step_ratio:>8.2f}")
     return "\n".join(lines)
