@@ -154,7 +154,9 @@ def test_a_run_that_fails_is_one_sentence_and_the_next_one_works(exported):
     assert result.mask.shape == (64, 96)
 
 
-@pytest.mark.parametrize(("precision", "least"), [(INT8, 0.9), (FP16, 0.995)])
+@pytest.mark.parametrize(
+    ("precision", "least"), [(INT8, 0.9), pytest.param(FP16, 0.995, marks=pytest.mark.long)]
+)
 def test_fewer_bits_cost_little(precision, least, exported, tmp_path):
     folder = shutil.copytree(exported, tmp_path / precision)
     if precision == INT8:

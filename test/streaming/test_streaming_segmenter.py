@@ -287,7 +287,14 @@ def held_bytes(state) -> int:
     return sum(held_bytes(part) for part in state) if isinstance(state, tuple) else 0
 
 
-@pytest.mark.parametrize("head", ["time2general", "coarse_past", "deformable"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "time2general",
+        pytest.param("coarse_past", marks=pytest.mark.long),
+        pytest.param("deformable", marks=pytest.mark.long),
+    ],
+)
 def test_a_long_stream_holds_no_more_than_a_short_one(head):
     segmenter, (frame,) = small_segmenter(head), video(1)
     encoded, state = segmenter.encode(frame), segmenter.start()
